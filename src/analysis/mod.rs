@@ -1,0 +1,5 @@
+//! What traffic means: from the bytes of a MONITOR stream and the text of INFO to counts, signals, status and report.
+//!
+//! Pure: values in, values out. It does no I/O, reads no clock, spawns nothing, and knows no exporter.
+
+pub mod window;

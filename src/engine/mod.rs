@@ -1,0 +1,1 @@
+//! The one loop that owns the ledger: it polls, opens windows and publishes a snapshot after every event.

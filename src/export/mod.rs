@@ -1,0 +1,1 @@
+//! How figures leave: Prometheus, HTTP, the live page. Exporters read the snapshot and nothing else.

@@ -1,0 +1,5 @@
+//! From events to figures: the ledger adds events up, and what it knows at one moment is an immutable [`snapshot::Snapshot`].
+//!
+//! Pure. The catalogue names every metric once; exporters read it and the snapshot, and nothing else.
+
+pub mod snapshot;

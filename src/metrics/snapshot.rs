@@ -1,0 +1,220 @@
+//! What hotshard knows at one moment. Exporters, page and API read this and never talk to a server.
+//!
+//! An `Option` is `None` when the figure is unknown: the server doesn't give it, or it isn't known yet. Unknown is never zero.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::analysis::window::{ClosedWindow, Rejection, WindowEnd};
+use crate::model::{Bytes, Endpoint, GroupKey, NodeId, PerSecond, Ratio, Role, Seconds, ShardId, Timestamp};
+
+/// Everything, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// When it was taken; the engine's heartbeat.
+    pub at: Timestamp,
+    /// The groups, in the order of their keys.
+    pub groups: Vec<GroupSnapshot>,
+    /// Whether windows are paused by the operator.
+    pub paused: bool,
+    /// Whether the last reload of the configuration was taken.
+    pub last_reload_successful: bool,
+}
+
+/// One group.
+#[derive(Clone, Debug)]
+pub struct GroupSnapshot {
+    /// Which one.
+    pub key: GroupKey,
+    /// Its shards, in the order of their names.
+    pub shards: Vec<ShardSnapshot>,
+    /// When discovery last succeeded.
+    pub discovered: Option<Timestamp>,
+    /// Failed discoveries by reason.
+    pub discovery_failures: BTreeMap<&'static str, u64>,
+}
+
+/// One shard.
+#[derive(Clone, Debug)]
+pub struct ShardSnapshot {
+    /// Which one.
+    pub id: ShardId,
+    /// How many slots it owns.
+    pub slots: Option<u32>,
+    /// Commands executed a second.
+    pub commands: SignalSnapshot<PerSecond>,
+    /// Client bytes out a second.
+    pub bytes_out: SignalSnapshot<PerSecond>,
+    /// Engine CPU of its busiest node, in cores.
+    pub cpu: SignalSnapshot<Ratio>,
+    /// Calls by command since hotshard began, all nodes.
+    pub commands_total: BTreeMap<Arc<str>, u64>,
+    /// Main-thread CPU seconds by command since hotshard began, all nodes.
+    pub command_cpu_seconds_total: BTreeMap<Arc<str>, Seconds>,
+    /// What part of the commands scripts and functions are.
+    pub script_share: Option<Ratio>,
+    /// Its nodes, in the order of their names.
+    pub nodes: Vec<NodeSnapshot>,
+    /// Its windows.
+    pub windows: WindowTotals,
+}
+
+/// One signal of a shard and what it means beside its siblings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SignalSnapshot<Unit> {
+    /// The rate.
+    pub rate: Option<Unit>,
+    /// How far it is from the mean of the group's shards: 0.5 is half as much again.
+    pub deviation: Option<Ratio>,
+    /// The rate over the median of the other shards.
+    pub skew: Option<Ratio>,
+    /// The verdict.
+    pub status: Status,
+}
+
+/// How a shard's signal compares with its siblings'.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Far above the mean.
+    VeryHot,
+    /// Above the mean.
+    Hot,
+    /// Near the mean.
+    Normal,
+    /// Below the mean.
+    Cold,
+    /// The whole group does too little to compare.
+    Idle,
+    /// There is nothing to compare with, or no figure.
+    #[default]
+    Unknown,
+}
+
+/// One node, from its last poll.
+#[derive(Clone, Debug)]
+pub struct NodeSnapshot {
+    /// Which one.
+    pub id: NodeId,
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// Availability zone.
+    pub zone: Option<String>,
+    /// Instance type.
+    pub instance_type: Option<String>,
+    /// Whether the last poll was answered.
+    pub up: bool,
+    /// Its role by its own word at the last answered poll.
+    pub role: Option<Role>,
+    /// `redis` or `valkey`, with its version.
+    pub engine: Option<(String, String)>,
+    /// Which sources serve it, where that is known.
+    pub sources: Sources,
+    /// Gauges of the last answered poll.
+    pub gauges: NodeGauges,
+    /// Our own monotone sums of the server's counters.
+    pub totals: NodeTotals,
+    /// How long the last poll took.
+    pub poll_duration: Option<Duration>,
+    /// Failed polls by reason.
+    pub poll_failures: BTreeMap<&'static str, u64>,
+}
+
+/// Which optional sources a node serves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sources {
+    /// MONITOR windows.
+    pub monitor: Option<bool>,
+    /// CLUSTER SLOT-STATS.
+    pub slot_stats: Option<bool>,
+    /// COMMANDLOG.
+    pub commandlog: Option<bool>,
+    /// CLIENT LIST with byte counts.
+    pub client_list: Option<bool>,
+}
+
+/// Figures of a node that go up and down.
+#[derive(Clone, Debug, Default)]
+pub struct NodeGauges {
+    /// When the server process began.
+    pub start_time: Option<Timestamp>,
+    /// Memory in use.
+    pub memory_used: Option<Bytes>,
+    /// The memory limit; `None` where there is none.
+    pub memory_max: Option<Bytes>,
+    /// Resident over used memory.
+    pub memory_fragmentation: Option<Ratio>,
+    /// Clients connected.
+    pub connected_clients: Option<u64>,
+    /// Clients waiting in a blocking command.
+    pub blocked_clients: Option<u64>,
+    /// How many clients may connect.
+    pub clients_max: Option<u64>,
+    /// Whether a replica's link to its primary is up.
+    pub link_up: Option<bool>,
+    /// How many bytes a replica is behind its primary.
+    pub replication_lag: Option<Bytes>,
+    /// How long a replica is behind its primary, derived from offsets.
+    pub replication_lag_seconds: Option<Seconds>,
+    /// Keys by database.
+    pub keys: BTreeMap<u32, u64>,
+    /// Mean time to live by database.
+    pub average_ttl: BTreeMap<u32, Seconds>,
+}
+
+/// Monotone sums of a node's counters since hotshard began; a restart of the server never lowers or raises them.
+#[derive(Clone, Debug, Default)]
+pub struct NodeTotals {
+    /// Commands executed, less ours.
+    pub commands: Option<u64>,
+    /// Bytes sent to clients, less replication and ours.
+    pub output_bytes: Option<Bytes>,
+    /// Bytes sent to replicas.
+    pub replication_output_bytes: Option<Bytes>,
+    /// Bytes received.
+    pub input_bytes: Option<Bytes>,
+    /// CPU of the main thread.
+    pub cpu_seconds: Option<Seconds>,
+    /// Connections accepted.
+    pub connections_received: Option<u64>,
+    /// Connections refused for the client limit.
+    pub connections_rejected: Option<u64>,
+    /// Reads that found their key.
+    pub keyspace_hits: Option<u64>,
+    /// Reads that did not.
+    pub keyspace_misses: Option<u64>,
+    /// Keys evicted for memory.
+    pub evicted_keys: Option<u64>,
+    /// Keys expired.
+    pub expired_keys: Option<u64>,
+    /// Error replies by error name.
+    pub errors: BTreeMap<Arc<str>, u64>,
+    /// Full resynchronisations served.
+    pub full_syncs: Option<u64>,
+}
+
+/// Sums over a shard's windows since hotshard began, and its last one.
+#[derive(Clone, Debug, Default)]
+pub struct WindowTotals {
+    /// Windows by how they ended.
+    pub ended: BTreeMap<WindowEnd, u64>,
+    /// Windows that weren't opened, by reason.
+    pub skipped: BTreeMap<&'static str, u64>,
+    /// Windows open now.
+    pub active: u64,
+    /// Time observed.
+    pub observed: Duration,
+    /// Commands seen, by name, up to the cap; the rest is `other`.
+    pub observed_commands: BTreeMap<Arc<str>, u64>,
+    /// Key touches seen, by pattern, up to the cap; the rest is `other`.
+    pub observed_pattern_commands: BTreeMap<Arc<str>, u64>,
+    /// Lines understood.
+    pub lines: u64,
+    /// Lines not understood, by reason.
+    pub rejected_lines: BTreeMap<Rejection, u64>,
+    /// Bytes read from MONITOR streams.
+    pub read_bytes: Bytes,
+    /// The last window that closed.
+    pub last: Option<Arc<ClosedWindow>>,
+}

@@ -1,0 +1,1 @@
+//! Every feature, from the outside: one file per feature.
