@@ -15,6 +15,7 @@ mod endpoint;
 mod ids;
 mod topology;
 mod units;
+pub mod written;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use ids::{GroupId, GroupKey, NodeId, Region, RunId, ShardId};
