@@ -16,6 +16,8 @@ pub mod node;
 
 pub mod export;
 
+pub mod schedule;
+
 pub mod engine;
 
 pub mod config;

@@ -1,0 +1,287 @@
+//! Which node of each shard a round looks at. Pure: the snapshot and the settings in, plans and refusals out.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use crate::metrics::snapshot::{GroupSnapshot, NodeSnapshot, ShardSnapshot};
+use crate::model::{Endpoint, GroupKey, NodeId, Role, ShardId};
+
+use super::settings::{MonitorSettings, NodeChoice};
+
+/// One window that is to be opened. It can't ask for nothing and can't last for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowPlan {
+    /// The group.
+    pub group: GroupKey,
+    /// The shard it stands for.
+    pub shard: ShardId,
+    /// The node to look at.
+    pub node: NodeId,
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// Whether the operator allowed to look at a primary.
+    pub primary_allowed: bool,
+    /// How long, by the wall clock.
+    pub duration: Duration,
+    /// After how many commands it ends.
+    pub commands_max: NonZeroU64,
+    /// After how many bytes it ends.
+    pub bytes_max: NonZeroU64,
+}
+
+/// Why a shard gets no window in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Skip {
+    /// Windows are switched off by `monitor.enabled`.
+    Disabled,
+    /// The operator paused windows.
+    Paused,
+    /// The group's last round still runs.
+    RoundRunning,
+    /// No node of the shard answers.
+    NoNodeUp,
+    /// The shard has no replica that could be looked at, and primaries aren't allowed.
+    NoReplica,
+    /// The shard has no primary, and only primaries are to be looked at.
+    NoPrimary,
+    /// The node's link to its primary is down, so it doesn't see the shard's writes.
+    ReplicaUnlinked,
+}
+
+impl Skip {
+    /// The metric label.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Paused => "paused",
+            Self::RoundRunning => "round_running",
+            Self::NoNodeUp => "no_node_up",
+            Self::NoReplica => "no_replica",
+            Self::NoPrimary => "no_primary",
+            Self::ReplicaUnlinked => "replica_unlinked",
+        }
+    }
+}
+
+/// What a round does about one shard.
+pub type Choice = Result<WindowPlan, (ShardId, Skip)>;
+
+/// Remembers whose turn it is, so that the replicas of a shard share the burden.
+#[derive(Debug, Default)]
+pub struct Rotation {
+    turns: HashMap<(GroupKey, ShardId), usize>,
+}
+
+impl Rotation {
+    /// A choice for every shard of the group.
+    pub fn choose(&mut self, group: &GroupSnapshot, settings: &MonitorSettings) -> Vec<Choice> {
+        group
+            .shards
+            .iter()
+            .map(|shard| self.choose_node(&group.key, shard, settings))
+            .collect()
+    }
+
+    /// Forgets groups that are gone.
+    pub fn keep(&mut self, exists: impl Fn(&GroupKey) -> bool) {
+        self.turns.retain(|(group, _), _| exists(group));
+    }
+
+    fn choose_node(&mut self, group: &GroupKey, shard: &ShardSnapshot, settings: &MonitorSettings) -> Choice {
+        let candidates = candidates(shard, settings).map_err(|skip| (shard.id.clone(), skip))?;
+        let turn = self.turns.entry((group.clone(), shard.id.clone())).or_default();
+        let node = candidates[*turn % candidates.len()];
+        *turn = turn.wrapping_add(1);
+        Ok(WindowPlan {
+            group: group.clone(),
+            shard: shard.id.clone(),
+            node: node.id.clone(),
+            endpoint: node.endpoint.clone(),
+            primary_allowed: settings.nodes != NodeChoice::Replica,
+            duration: settings.window,
+            commands_max: settings.commands_max,
+            bytes_max: settings.bytes_max,
+        })
+    }
+}
+
+/// The nodes that may be looked at, never none: those of our own zone alone where there are any.
+fn candidates<'a>(shard: &'a ShardSnapshot, settings: &MonitorSettings) -> Result<Vec<&'a NodeSnapshot>, Skip> {
+    let up: Vec<_> = shard.nodes.iter().filter(|node| node.up).collect();
+    if up.is_empty() {
+        return Err(Skip::NoNodeUp);
+    }
+    let of = |role| {
+        up.iter()
+            .copied()
+            .filter(move |node| node.role == Some(role))
+            .collect::<Vec<_>>()
+    };
+    let (primaries, replicas) = (of(Role::Primary), of(Role::Replica));
+    let linked: Vec<_> = replicas
+        .iter()
+        .copied()
+        .filter(|node| node.gauges.link_up != Some(false))
+        .collect();
+    let refusal = if replicas.is_empty() {
+        Skip::NoReplica
+    } else {
+        Skip::ReplicaUnlinked
+    };
+    let (chosen, refusal) = match settings.nodes {
+        NodeChoice::Replica => (linked, refusal),
+        NodeChoice::Primary => (primaries, Skip::NoPrimary),
+        NodeChoice::ReplicaOrPrimary if linked.is_empty() => (primaries, refusal),
+        NodeChoice::ReplicaOrPrimary => (linked, refusal),
+    };
+    if chosen.is_empty() {
+        return Err(refusal);
+    }
+    let same_zone: Vec<_> = chosen
+        .iter()
+        .copied()
+        .filter(|node| settings.same_zone.is_some() && node.zone == settings.same_zone)
+        .collect();
+    Ok(if same_zone.is_empty() { chosen } else { same_zone })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    use crate::metrics::snapshot::{NodeGauges, NodeTotals, SignalSnapshot, Sources, WindowTotals};
+    use crate::schedule::Schedule;
+
+    /// `"a replica, b replica zone=x, c primary down, d replica unlinked"` becomes the nodes of one shard.
+    fn group(nodes: &str) -> GroupSnapshot {
+        let nodes = nodes.split(", ").filter(|text| !text.is_empty()).map(node).collect();
+        let shard = ShardSnapshot {
+            id: "0001".into(),
+            slots: None,
+            commands: SignalSnapshot::default(),
+            bytes_out: SignalSnapshot::default(),
+            cpu: SignalSnapshot::default(),
+            commands_total: BTreeMap::new(),
+            command_cpu_seconds_total: BTreeMap::new(),
+            script_share: None,
+            nodes,
+            windows: WindowTotals::default(),
+        };
+        let key = GroupKey {
+            region: "".into(),
+            id: "orders".into(),
+        };
+        GroupSnapshot {
+            key,
+            shards: vec![shard],
+            discovered: None,
+            discovery_failures: BTreeMap::new(),
+        }
+    }
+
+    fn node(text: &str) -> NodeSnapshot {
+        let mut words = text.split(' ');
+        let id = words.next().expect("a name");
+        let words: Vec<_> = words.collect();
+        let role = if words.contains(&"primary") {
+            Role::Primary
+        } else {
+            Role::Replica
+        };
+        NodeSnapshot {
+            id: id.into(),
+            endpoint: Endpoint::new(id, 6379),
+            zone: words
+                .iter()
+                .find_map(|word| word.strip_prefix("zone="))
+                .map(str::to_owned),
+            instance_type: None,
+            up: !words.contains(&"down"),
+            role: Some(role),
+            engine: None,
+            sources: Sources::default(),
+            gauges: NodeGauges {
+                link_up: Some(!words.contains(&"unlinked")),
+                ..NodeGauges::default()
+            },
+            totals: NodeTotals::default(),
+            poll_duration: None,
+            poll_failures: BTreeMap::new(),
+        }
+    }
+
+    fn settings(nodes: NodeChoice) -> MonitorSettings {
+        MonitorSettings {
+            enabled: true,
+            schedule: Schedule::Every(Duration::from_secs(300)),
+            window: Duration::from_secs(10),
+            nodes,
+            same_zone: Some("x".into()),
+            concurrency: std::num::NonZeroUsize::MIN,
+            commands_max: NonZeroU64::MIN,
+            bytes_max: NonZeroU64::MIN,
+        }
+    }
+
+    fn check(choice: NodeChoice, nodes: &str, expected: &str) {
+        let (group, mut rotation) = (group(nodes), Rotation::default());
+        let rounds: Vec<_> = (0..3)
+            .flat_map(|_| rotation.choose(&group, &settings(choice)))
+            .map(|choice| match choice {
+                Ok(plan) => plan.node.to_string(),
+                Err((_, skip)) => skip.kind().to_owned(),
+            })
+            .collect();
+        assert_eq!(rounds.join(" "), expected, "{nodes}");
+    }
+
+    #[test]
+    fn replicas_take_turns() {
+        check(NodeChoice::Replica, "a primary, b replica, c replica", "b c b");
+    }
+
+    #[test]
+    fn a_primary_is_never_looked_at_silently() {
+        check(NodeChoice::Replica, "a primary", "no_replica no_replica no_replica");
+        check(
+            NodeChoice::Replica,
+            "a primary, b replica down",
+            "no_replica no_replica no_replica",
+        );
+        check(
+            NodeChoice::Replica,
+            "a primary, b replica unlinked",
+            "replica_unlinked replica_unlinked replica_unlinked",
+        );
+        check(NodeChoice::ReplicaOrPrimary, "a primary", "a a a");
+        check(NodeChoice::ReplicaOrPrimary, "a primary, b replica", "b b b");
+        check(NodeChoice::Primary, "a primary, b replica", "a a a");
+        check(
+            NodeChoice::Primary,
+            "a primary down, b replica",
+            "no_primary no_primary no_primary",
+        );
+    }
+
+    #[test]
+    fn replicas_of_our_zone_come_first() {
+        check(
+            NodeChoice::Replica,
+            "a primary, b replica zone=y, c replica zone=x",
+            "c c c",
+        );
+        check(NodeChoice::Replica, "a primary, b replica zone=y", "b b b");
+    }
+
+    #[test]
+    fn a_shard_whose_nodes_are_all_down_is_skipped() {
+        check(
+            NodeChoice::ReplicaOrPrimary,
+            "a primary down, b replica down",
+            "no_node_up no_node_up no_node_up",
+        );
+        check(NodeChoice::ReplicaOrPrimary, "", "no_node_up no_node_up no_node_up");
+    }
+}
