@@ -2,4 +2,7 @@
 //!
 //! Pure. The catalogue names every metric once; exporters read it and the snapshot, and nothing else.
 
+pub mod catalog;
+pub mod exports;
+pub mod published;
 pub mod snapshot;

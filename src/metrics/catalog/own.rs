@@ -1,0 +1,73 @@
+//! What hotshard knows of its groups and of itself.
+
+use super::entry::Values::{ExportsBy, Group, GroupBy, Own, OwnBy};
+use super::entry::{Metric, Unit, counter, gauge};
+use super::figure::Figure;
+
+pub(super) const METRICS: &[Metric] = &[
+    gauge(
+        "discovery_last_success_timestamp_seconds",
+        Unit::Seconds,
+        "When the group was last discovered, since the epoch.",
+        Group(|group| group.discovered.figure()),
+    ),
+    counter(
+        "discovery_failures_total",
+        Unit::Count("discovery"),
+        "Discoveries of the group that failed, by reason.",
+        GroupBy(&["reason"], |group, put| {
+            for (reason, count) in &group.discovery_failures {
+                put.sample(&[reason], *count);
+            }
+        }),
+    ),
+    gauge(
+        "discovery_nodes",
+        Unit::Count("node"),
+        "Nodes of the group that are known.",
+        Group(|group| {
+            let nodes: usize = group.shards.iter().map(|shard| shard.nodes.len()).sum();
+            nodes.figure()
+        }),
+    ),
+    gauge(
+        "paused",
+        Unit::Flag,
+        "Whether windows are paused by the operator.",
+        Own(|snapshot| snapshot.paused.figure()),
+    ),
+    gauge(
+        "build_info",
+        Unit::Flag,
+        "The version that runs; always 1.",
+        OwnBy(&["version"], |_, put| put.sample(&[env!("CARGO_PKG_VERSION")], true)),
+    ),
+    gauge(
+        "config_last_reload_successful",
+        Unit::Flag,
+        "Whether the last reload of the configuration was taken.",
+        Own(|snapshot| snapshot.last_reload_successful.figure()),
+    ),
+    gauge(
+        "engine_heartbeat_timestamp_seconds",
+        Unit::Seconds,
+        "When the engine last published figures, since the epoch.",
+        Own(|snapshot| snapshot.at.figure()),
+    ),
+    counter(
+        "http_requests_total",
+        Unit::Count("request"),
+        "HTTP requests answered, by route and status.",
+        ExportsBy(&["route", "status"], |exports, put| {
+            for ((route, status), count) in exports.requests() {
+                put.sample(&[route, &status.to_string()], count);
+            }
+        }),
+    ),
+    counter(
+        "http_connections_refused_total",
+        Unit::Count("connection"),
+        "HTTP connections closed at once because too many were open.",
+        ExportsBy(&[], |exports, put| put.sample(&[], exports.connections_refused())),
+    ),
+];

@@ -1,0 +1,63 @@
+//! The reference page of the metrics, written from the catalogue: `UPDATE_EXPECT=1 cargo test reference_page` renews it.
+
+use std::fmt::Write;
+
+use super::{Metric, SUBJECTS, Unit};
+
+const BEGINNING: &str = "# Metrics
+
+Written from the catalogue in `src/metrics/catalog`; a test holds it to that. Base units, ratios instead of percentages.
+A figure that isn't known is absent, never zero. A series whose labels are gone is gone at the next scrape.
+
+Rates of what windows observed are the increase of a counter over the increase of `hotshard_observed_seconds_total`:
+`rate(hotshard_observed_pattern_commands_total[1h]) / on (region, replication_group, shard) group_left rate(hotshard_observed_seconds_total[1h])`.
+
+Counters count from hotshard's start and are its own sums of differences, so a restart or a failover of a server never looks like load.
+Beside these stand the usual `process_` metrics (CPU, memory, open files, threads, start time).
+";
+
+fn page() -> String {
+    let mut page = BEGINNING.to_owned();
+    for (heading, metrics) in SUBJECTS {
+        write!(
+            page,
+            "\n## {heading}\n\n| name | kind | unit | labels | what it says |\n|---|---|---|---|---|\n"
+        )
+        .unwrap();
+        for metric in metrics {
+            writeln!(page, "{}", row(metric)).unwrap();
+        }
+    }
+    page
+}
+
+fn row(metric: &Metric) -> String {
+    let labels: Vec<String> = metric.label_names().iter().map(|label| format!("`{label}`")).collect();
+    format!(
+        "| `{}` | {} | {} | {} | {} |",
+        metric.full_name(),
+        metric.kind.as_str(),
+        unit(metric),
+        labels.join(" "),
+        metric.help
+    )
+}
+
+fn unit(metric: &Metric) -> String {
+    match metric.unit {
+        Unit::Count("discovery") => "discoveries".to_owned(),
+        Unit::Count(thing) => format!("{thing}s"),
+        Unit::Flag => "0 or 1".to_owned(),
+        Unit::Ratio => "ratio".to_owned(),
+        Unit::Seconds => "seconds".to_owned(),
+        Unit::Bytes => "bytes".to_owned(),
+        Unit::PerSecond(thing) => format!("{thing}s a second"),
+        Unit::BytesPerSecond => "bytes a second".to_owned(),
+    }
+}
+
+#[test]
+fn reference_page_says_what_the_catalogue_says() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+    expect_test::expect_file![file].assert_eq(&page());
+}

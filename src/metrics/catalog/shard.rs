@@ -1,0 +1,124 @@
+//! What a shard does, and how that compares with its siblings.
+
+use super::super::snapshot::{ShardSnapshot, SignalSnapshot, Status};
+use super::entry::Values::{Shard, ShardBy};
+use super::entry::{Metric, Unit, counter, gauge};
+use super::figure::Figure;
+use crate::model::Ratio;
+
+pub(super) const METRICS: &[Metric] = &[
+    gauge(
+        "shard_slots",
+        Unit::Count("slot"),
+        "Hash slots the shard owns.",
+        Shard(|shard| shard.slots.figure()),
+    ),
+    gauge(
+        "shard_commands_per_second",
+        Unit::PerSecond("command"),
+        "Commands the shard's nodes execute a second.",
+        Shard(|shard| shard.commands.rate.figure()),
+    ),
+    gauge(
+        "shard_output_bytes_per_second",
+        Unit::BytesPerSecond,
+        "Bytes the shard's nodes send to clients a second.",
+        Shard(|shard| shard.bytes_out.rate.figure()),
+    ),
+    gauge(
+        "shard_cpu_ratio",
+        Unit::Ratio,
+        "Main-thread CPU of the shard's busiest node, in cores.",
+        Shard(|shard| shard.cpu.rate.figure()),
+    ),
+    gauge(
+        "shard_deviation_ratio",
+        Unit::Ratio,
+        "How far a signal is from the mean of the group's shards; 0.5 is half as much again.",
+        ShardBy(&["signal"], |shard, put| {
+            for (signal, compared) in signals(shard) {
+                put.sample(&[signal], compared.deviation);
+            }
+        }),
+    ),
+    gauge(
+        "shard_skew_ratio",
+        Unit::Ratio,
+        "A signal over the median of the other shards.",
+        ShardBy(&["signal"], |shard, put| {
+            for (signal, compared) in signals(shard) {
+                put.sample(&[signal], compared.skew);
+            }
+        }),
+    ),
+    gauge(
+        "shard_status",
+        Unit::Flag,
+        "1 for the status a signal has, 0 for the others.",
+        ShardBy(&["signal", "status"], |shard, put| {
+            for (signal, compared) in signals(shard) {
+                for (status, word) in STATUSES {
+                    put.sample(&[signal, word], compared.status == status);
+                }
+            }
+        }),
+    ),
+    counter(
+        "shard_commands_total",
+        Unit::Count("command"),
+        "Commands the shard's nodes executed, by command.",
+        ShardBy(&["command"], |shard, put| {
+            for (command, count) in &shard.commands_total {
+                put.sample(&[command], *count);
+            }
+        }),
+    ),
+    counter(
+        "shard_command_cpu_seconds_total",
+        Unit::Seconds,
+        "Main-thread CPU time of the shard's nodes, by command.",
+        ShardBy(&["command"], |shard, put| {
+            for (command, seconds) in &shard.command_cpu_seconds_total {
+                put.sample(&[command], *seconds);
+            }
+        }),
+    ),
+    gauge(
+        "shard_script_share_ratio",
+        Unit::Ratio,
+        "What part of the shard's commands are scripts and functions.",
+        Shard(|shard| shard.script_share.figure()),
+    ),
+];
+
+const STATUSES: [(Status, &str); 6] = [
+    (Status::VeryHot, "very_hot"),
+    (Status::Hot, "hot"),
+    (Status::Normal, "normal"),
+    (Status::Cold, "cold"),
+    (Status::Idle, "idle"),
+    (Status::Unknown, "unknown"),
+];
+
+/// A signal without its unit.
+struct Compared {
+    deviation: Option<Ratio>,
+    skew: Option<Ratio>,
+    status: Status,
+}
+
+fn signals(shard: &ShardSnapshot) -> [(&'static str, Compared); 3] {
+    [
+        ("commands", compared(&shard.commands)),
+        ("bytes_out", compared(&shard.bytes_out)),
+        ("cpu", compared(&shard.cpu)),
+    ]
+}
+
+fn compared<Any>(signal: &SignalSnapshot<Any>) -> Compared {
+    Compared {
+        deviation: signal.deviation,
+        skew: signal.skew,
+        status: signal.status,
+    }
+}

@@ -1,0 +1,165 @@
+//! What windows saw, and how far they can be trusted.
+
+use super::super::snapshot::ShardSnapshot;
+use super::entry::Values::{Shard, ShardBy};
+use super::entry::{Metric, Unit, counter, gauge};
+use super::figure::Figure;
+use crate::analysis::window::{ClosedWindow, Rejection, WindowEnd};
+use crate::model::Ratio;
+
+pub(super) const METRICS: &[Metric] = &[
+    counter(
+        "windows_total",
+        Unit::Count("window"),
+        "Windows that were opened and have ended, by why they ended.",
+        ShardBy(&["end"], |shard, put| {
+            for end in WindowEnd::ALL {
+                put.sample(&[end.kind()], shard.windows.ended.get(&end).copied().unwrap_or(0));
+            }
+        }),
+    ),
+    counter(
+        "windows_skipped_total",
+        Unit::Count("window"),
+        "Windows that were due and not opened, by reason.",
+        ShardBy(&["reason"], |shard, put| {
+            for (reason, count) in &shard.windows.skipped {
+                put.sample(&[reason], *count);
+            }
+        }),
+    ),
+    gauge(
+        "window_active",
+        Unit::Count("window"),
+        "Windows that are open now.",
+        Shard(|shard| shard.windows.active.figure()),
+    ),
+    gauge(
+        "window_last_end_timestamp_seconds",
+        Unit::Seconds,
+        "When the last window ended, since the epoch.",
+        Shard(|shard| last(shard)?.closed.figure()),
+    ),
+    gauge(
+        "window_last_duration_seconds",
+        Unit::Seconds,
+        "How long the last window was open.",
+        Shard(|shard| last(shard)?.duration().figure()),
+    ),
+    counter(
+        "observed_seconds_total",
+        Unit::Seconds,
+        "Time that windows were open; divide observed counts by its increase.",
+        Shard(|shard| shard.windows.observed.figure()),
+    ),
+    counter(
+        "observed_commands_total",
+        Unit::Count("command"),
+        "Commands that windows saw, by command; past the limit `other`.",
+        ShardBy(&["command"], |shard, put| {
+            for (command, count) in &shard.windows.observed_commands {
+                put.sample(&[command], *count);
+            }
+        }),
+    ),
+    counter(
+        "observed_pattern_commands_total",
+        Unit::Count("command"),
+        "Touches of keys that windows saw, by pattern of the key; past the limit `other`.",
+        ShardBy(&["pattern"], |shard, put| {
+            for (pattern, count) in &shard.windows.observed_pattern_commands {
+                put.sample(&[pattern], *count);
+            }
+        }),
+    ),
+    gauge(
+        "pattern_share_ratio",
+        Unit::Ratio,
+        "What part of the last window's touches of keys a pattern has.",
+        ShardBy(&["pattern"], |shard, put| {
+            let Some(window) = last(shard) else { return };
+            // Only patterns that have passed into the totals: they are bounded, and a series outlives one odd window.
+            for pattern in &window.stats.patterns {
+                if shard.windows.observed_pattern_commands.contains_key(&pattern.pattern) {
+                    put.sample(&[&pattern.pattern], Ratio::of(pattern.count, window.stats.key_touches));
+                }
+            }
+        }),
+    ),
+    gauge(
+        "slot_share_ratio",
+        Unit::Ratio,
+        "What part of the last window's touches of keys a slot has; the largest only.",
+        ShardBy(&["slot"], |shard, put| {
+            let Some(window) = last(shard) else { return };
+            for (slot, count) in window.stats.slots.iter().take(SLOTS_MAX) {
+                let share = Ratio::of(*count, window.stats.key_touches).filter(|share| share.0 >= SLOT_SHARE_MIN);
+                put.sample(&[&slot.to_string()], share);
+            }
+        }),
+    ),
+    gauge(
+        "window_distinct_keys",
+        Unit::Count("key"),
+        "How many different keys the last window saw, estimated.",
+        Shard(|shard| last(shard)?.stats.distinct_keys.figure()),
+    ),
+    gauge(
+        "window_distinct_clients",
+        Unit::Count("client"),
+        "How many different clients the last window saw.",
+        Shard(|shard| last(shard)?.stats.distinct_clients.figure()),
+    ),
+    gauge(
+        "window_coverage_ratio",
+        Unit::Ratio,
+        "What part of the shard's reads and writes the last window could see.",
+        ShardBy(&["kind"], |shard, put| {
+            let Some(window) = last(shard) else { return };
+            put.sample(&["read"], window.coverage.reads);
+            put.sample(&["write"], window.coverage.writes);
+        }),
+    ),
+    gauge(
+        "window_completeness_ratio",
+        Unit::Ratio,
+        "Lines the last window saw over lines the node's counters say there were.",
+        Shard(|shard| last(shard)?.completeness.figure()),
+    ),
+    counter(
+        "monitor_lines_total",
+        Unit::Count("line"),
+        "Lines of MONITOR streams that were understood.",
+        Shard(|shard| shard.windows.lines.figure()),
+    ),
+    counter(
+        "monitor_rejected_lines_total",
+        Unit::Count("line"),
+        "Lines of MONITOR streams that were not understood, by reason.",
+        ShardBy(&["reason"], |shard, put| {
+            for reason in Rejection::ALL {
+                let count = shard.windows.rejected_lines.get(&reason).copied().unwrap_or(0);
+                put.sample(&[reason.kind()], count);
+            }
+        }),
+    ),
+    counter(
+        "monitor_read_bytes_total",
+        Unit::Bytes,
+        "Bytes read from MONITOR streams.",
+        Shard(|shard| shard.windows.read_bytes.figure()),
+    ),
+    gauge(
+        "window_server_buffer_peak_bytes",
+        Unit::Bytes,
+        "The most the server buffered for hotshard in the last window.",
+        Shard(|shard| last(shard)?.server_buffer_peak.figure()),
+    ),
+];
+
+const SLOTS_MAX: usize = 5;
+const SLOT_SHARE_MIN: f64 = 0.05;
+
+fn last(shard: &ShardSnapshot) -> Option<&ClosedWindow> {
+    shard.windows.last.as_deref()
+}

@@ -1,0 +1,37 @@
+//! What the exporters count about themselves: requests answered, connections refused.
+//!
+//! They are no part of the snapshot, because the engine that makes it knows no exporter.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Sums since hotshard began.
+#[derive(Debug, Default)]
+pub struct ExportTotals {
+    requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
+    connections_refused: AtomicU64,
+}
+
+impl ExportTotals {
+    /// Counts a request that was answered; `route` is the route's pattern, never the path a client chose.
+    pub fn answered(&self, route: &'static str, status: u16) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry((route, status)).or_default() += 1;
+    }
+
+    /// Counts a connection that was closed at once because too many were open.
+    pub fn refused(&self) {
+        self.connections_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests by route and status.
+    pub fn requests(&self) -> BTreeMap<(&'static str, u16), u64> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Connections that were refused.
+    pub fn connections_refused(&self) -> u64 {
+        self.connections_refused.load(Ordering::Relaxed)
+    }
+}
