@@ -1,8 +1,77 @@
-//! One file per command; each is a table of contents of what it does.
+//! The command line: one file per command, each a table of contents of what it does.
+//!
+//! Results go to standard output, logs and errors to standard error. An error is one line that names the thing and the cure.
+
+mod check;
+mod completions;
+mod failure;
+mod healthcheck;
+pub mod log;
+mod man;
+mod output;
+mod schedule;
+mod settings;
 
 use std::process::ExitCode;
 
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use failure::{Outcome, UsageError};
+pub use output::{OutputError, print};
+pub use settings::SettingsArgs;
+
+/// Tells which shard of an ElastiCache (Redis/Valkey) cluster is hot, why, and what would help.
+#[derive(Debug, Parser)]
+#[command(name = "hotshard", version, disable_help_subcommand = true, after_help = EXAMPLES)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Example:\n  hotshard check --config hotshard.toml\n\nExit codes:\n  \
+    0 done, 1 failed, 2 wrong usage or configuration, 3 nothing could be monitored, 130 interrupted before anything was seen";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::CheckArgs),
+    Healthcheck(healthcheck::HealthcheckArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+    #[command(hide = true)]
+    Schedule(schedule::ScheduleArgs),
+}
+
 /// Runs the command that the command line names.
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    // It fails only if there is one already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match CommandLine::try_parse() {
+        Ok(line) => failure::end(line.command.run()),
+        Err(error) => failure::refuse(&error),
+    }
+}
+
+/// The whole command line, for completions and the manual page.
+pub fn command() -> clap::Command {
+    CommandLine::command()
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Check(args) => check::run(&args),
+            Self::Healthcheck(args) => healthcheck::run(&args),
+            Self::Completions(args) => completions::run(&args),
+            Self::Man(args) => man::run(&args),
+            Self::Schedule(args) => schedule::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::command().debug_assert();
+    }
 }

@@ -1,1 +1,4 @@
 //! Every feature, from the outside: one file per feature.
+
+mod cli;
+mod config;

@@ -1,0 +1,59 @@
+//! Where the log goes: standard error, as text on a terminal and as JSON otherwise.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::UsageError;
+use crate::config::{LogFormat, LogSettings};
+
+/// Starts the log of this process; a second call changes nothing.
+pub fn start(settings: &LogSettings) -> Result<(), UsageError> {
+    let filter = EnvFilter::builder().parse(&settings.level).map_err(|_| {
+        UsageError(
+            "log.level is no level; write error, warn, info, debug or trace, or \"info,hotshard::node=debug\"".into(),
+        )
+    })?;
+    let terminal = io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr);
+    // It fails if a log was started before: then that one stays.
+    let _ = match settings.format {
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Auto if !terminal => lines.json().flatten_event(true).try_init(),
+        LogFormat::Auto | LogFormat::Text => lines
+            .with_ansi(terminal && colours_wanted())
+            .with_target(false)
+            .try_init(),
+    };
+    Ok(())
+}
+
+fn colours_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Standard error; a reader that went away never stops the daemon.
+struct Stderr;
+
+impl MakeWriter<'_> for Stderr {
+    type Writer = Quiet;
+
+    fn make_writer(&self) -> Quiet {
+        Quiet(io::stderr())
+    }
+}
+
+/// A writer that never fails: the subscriber would report the failure on the very stream that failed.
+struct Quiet(io::Stderr);
+
+impl io::Write for Quiet {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.0.write(bytes).unwrap_or(bytes.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // Standard error isn't buffered.
+        Ok(())
+    }
+}

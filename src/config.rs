@@ -1,1 +1,0 @@
-//! The settings: assembled from the modules' own, read from file, environment and flags.

@@ -1,0 +1,239 @@
+//! The configuration from the outside: layers, mistakes and their cures, and secrets that stay where they are.
+
+use expect_test::{Expect, expect};
+use tempfile::TempDir;
+
+use crate::cli::{hotshard, told};
+
+const GROUP: &str = "[[groups]]\nid = \"orders\"\nendpoints = [\"10.0.3.7:6379\"]\n";
+
+/// What `check` says about a file in this environment with these flags.
+fn checked(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> String {
+    let folder = TempDir::new().expect("a temporary folder");
+    std::fs::write(folder.path().join("h.toml"), file).expect("it can be written");
+    let mut command = hotshard(&["check", "--config", "h.toml"]);
+    command
+        .current_dir(folder.path())
+        .args(flags)
+        .envs(variables.iter().copied());
+    told(&mut command)
+}
+
+fn check(file: &str, variables: &[(&str, &str)], flags: &[&str], expected: Expect) {
+    expected.assert_eq(&checked(file, variables, flags));
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let file = format!("{GROUP}[poll]\ninterval = \"20s\"\ntimeout = 3\n[monitor]\nwindow = \"30s\"\n");
+    check(
+        &file,
+        &[
+            ("HOTSHARD_POLL__TIMEOUT", "4s"),
+            ("HOTSHARD_MONITOR__WINDOW", "40s"),
+            ("HOTSHARD_MONITOR__SAME_ZONE", "007"),
+        ],
+        &["--monitor.window", "1m", "--monitor.concurrency=4"],
+        expect![[r#"
+            The configuration is sound.
+
+            Groups:
+              orders: the cluster found from 10.0.3.7:6379
+
+            Load: INFO of every node each 20s
+            Windows: every 5m, 1m each on a replica of each shard, at most 4 at the same time
+
+            Settings that were written:
+              poll.interval = "20s"  (h.toml:5)
+              poll.timeout = "4s"  (HOTSHARD_POLL__TIMEOUT)
+              monitor.window = "1m"  (--monitor.window)
+              monitor.same_zone = "007"  (HOTSHARD_MONITOR__SAME_ZONE)
+              monitor.concurrency = 4  (--monitor.concurrency)
+            exit code 0
+        "#]],
+    );
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_line_and_cure() {
+    check(
+        "[[groups]]\nid = \"orders\"\nendpoint = [\"10.0.3.7:6379\"]\n\n[poll]\ninterval = \"soon\"\ntimeout = true\n\n\
+         [monitr]\nwindow = 3\n\n[monitor]\nconcurrency = 0\nnodes = \"replicas\"\nschedule = \"0 0 30 2 *\"\n",
+        &[("HOTSHARD_LOG__LEVL", "debug"), ("HOTSHARD_LOG__FORMAT", "xml")],
+        &["--monitor.commands-max", "many"],
+        expect![[r#"
+            hotshard: h.toml:1: the group orders has no endpoints; add endpoints = ["host:port"]
+            hotshard: h.toml:3: groups.endpoint is not a setting; did you mean groups.endpoints?
+            hotshard: h.toml:6: poll.interval: `soon` is no duration; write seconds, or a text such as "500ms", "15s", "2m" or "1h30m"
+            hotshard: h.toml:7: poll.timeout is true; write a duration such as 90, "500ms" or "2m"
+            hotshard: h.toml:9: monitr is not a setting; did you mean monitor?
+            hotshard: h.toml:13: monitor.concurrency is 0; write a whole number from 1
+            hotshard: h.toml:14: monitor.nodes is `replicas`, which is none of replica, primary, replica-or-primary; did you mean replica?
+            hotshard: h.toml:15: monitor.schedule: the schedule `0 0 30 2 *` never comes
+            hotshard: HOTSHARD_LOG__FORMAT: log.format is `xml`, which is none of auto, text, json
+            hotshard: HOTSHARD_LOG__LEVL: log.levl is not a setting; did you mean log.level?
+            hotshard: --monitor.commands-max: monitor.commands_max is the text "many"; write a whole number from 1
+            exit code 2
+        "#]],
+    );
+}
+
+#[test]
+fn groups_that_make_no_sense_are_refused_with_a_sentence_each() {
+    check(
+        "[[groups]]\nid = \"a\"\nendpoints = []\n[[groups]]\nid = \"b\"\nendpoints = [\"h:1\"]\n[[groups]]\nid = \"b\"\n\
+         endpoints = [\"h:1\", \"h:2:0001\"]\n[[groups]]\nname = \"c\"\n[[groups]]\nid = \"\"\nendpoints = [\"h\", \"fd00::7:1\"]\n\
+         [[groups]]\nid = 5\nendpoints = \"h:1\"\n",
+        &[("HOTSHARD_GROUPS__0__ID", "x")],
+        &[],
+        expect![[r#"
+            hotshard: h.toml:3: the group a has no endpoints; add endpoints = ["host:port"]
+            hotshard: h.toml:8: there are two groups b; each needs its own id
+            hotshard: h.toml:9: the group b mixes seeds (h:1) and nodes with their shard (h:2:0001); write all of them the same way
+            hotshard: h.toml:10: groups.id is missing; add it
+            hotshard: h.toml:13: a group's id is empty; write the replication group's id
+            hotshard: h.toml:14: endpoint 1 of the group : `h` has no port; write host:port, or [address]:port for IPv6
+            hotshard: h.toml:14: endpoint 2 of the group : `fd00::7:1` looks like an IPv6 address without brackets; write [address]:port
+            hotshard: h.toml:16: groups.id is 5; write a text in quotes
+            hotshard: h.toml:17: groups.endpoints is the text "h:1"; write a list in [ ]
+            hotshard: HOTSHARD_GROUPS__0__ID: groups are written in the file alone; put them there and name it with --config
+            exit code 2
+        "#]],
+    );
+    check(
+        "groups = 3\n",
+        &[],
+        &[],
+        expect![[r#"
+        hotshard: h.toml:1: groups is no list of tables; write [[groups]]
+        exit code 2
+    "#]],
+    );
+    check(
+        "[groups]\nid = \"a\"\n",
+        &[],
+        &[],
+        expect![[r#"
+        hotshard: h.toml:1: groups is a list; write [[groups]] with two brackets
+        exit code 2
+    "#]],
+    );
+    check(
+        "",
+        &[],
+        &[],
+        expect![[r#"
+        hotshard: there is nothing to watch: name a file with [[groups]] by --config, or try `hotshard demo`
+        exit code 2
+    "#]],
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_named_with_its_line() {
+    check(
+        "[poll]\ninterval = \n",
+        &[],
+        &[],
+        expect![[r#"
+        hotshard: h.toml:2: this is not TOML: invalid string, expected `"`, `'`
+        exit code 2
+    "#]],
+    );
+    check(
+        "[poll]\ninterval = 1\ninterval = 2\n",
+        &[],
+        &[],
+        expect![[r#"
+        hotshard: h.toml:3: this is not TOML: duplicate key `interval` in table `poll`
+        exit code 2
+    "#]],
+    );
+    let mut missing = hotshard(&["check", "--config", "/nowhere/h.toml"]);
+    expect![[r#"
+        hotshard: /nowhere/h.toml: cannot read the configuration: no such file or directory
+        exit code 2
+    "#]]
+    .assert_eq(&told(&mut missing));
+}
+
+#[test]
+fn variables_of_a_kubernetes_service_named_hotshard_are_no_settings() {
+    let told = checked(
+        GROUP,
+        &[
+            ("HOTSHARD_PORT", "tcp://10.0.0.1:9468"),
+            ("HOTSHARD_SERVICE_HOST", "10.0.0.1"),
+        ],
+        &[],
+    );
+    assert!(
+        told.contains("Every setting has its default.") && told.ends_with("exit code 0\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn one_underscore_too_few_is_told() {
+    check(
+        GROUP,
+        &[("HOTSHARD_POLL_INTERVAL", "5s")],
+        &[],
+        expect![[r#"
+            hotshard: HOTSHARD_POLL_INTERVAL: a section and its key are joined by two underscores; write HOTSHARD_POLL__INTERVAL
+            exit code 2
+        "#]],
+    );
+}
+
+#[test]
+fn a_planted_secret_is_never_shown() {
+    let planted = "s3cr3t-hunter2";
+    let files = [
+        format!("{GROUP}[auth]\npassword = \"{planted}\"\n"),
+        format!("{GROUP}[auth]\nusername = \"x\"\npassword = {planted}\n"),
+        format!("password = \"{planted}\"\n{GROUP}"),
+        format!("[[groups]]\nid = \"a\"\npassword = \"{planted}\"\nendpoints = [\"redis://:{planted}@h:1\"]\n"),
+        format!("[[groups]]\nid = \"a\"\nendpoints = [\"user:{planted}@h:1\"]\n"),
+    ];
+    for file in files {
+        let told = checked(&file, &[], &[]);
+        assert!(
+            !told.contains(planted) && told.ends_with("exit code 2\n"),
+            "{file}\n{told}"
+        );
+    }
+    let variables = [
+        ("HOTSHARD_AUTH__PASSWORD", planted),
+        ("REDIS_PASSWORD", planted),
+        ("HOTSHARD_PASSWORD", planted),
+    ];
+    let told = checked(GROUP, &variables, &[]);
+    assert!(
+        !told.contains(planted) && told.contains("HOTSHARD_AUTH__PASSWORD: "),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_embedded_file_is_a_configuration_that_changes_nothing() {
+    let told = checked(&format!("{GROUP}{}", hotshard::config::TEXT), &[], &[]);
+    assert!(told.ends_with("exit code 0\n"), "{told}");
+    let defaults = hotshard::config::Settings::defaults();
+    let written = toml::to_string(&defaults).expect("settings can be written");
+    let nothing = hotshard::config::Sources::default()
+        .load()
+        .expect("the defaults are sound");
+    assert_eq!(nothing.settings, defaults);
+    // What the structs write back is what the file says, in the file's own words.
+    for (_, setting) in hotshard::config::Manual::get()
+        .reachable()
+        .filter(|(_, setting)| setting.is_default)
+    {
+        let line = format!("{} = {}", setting.key(), setting.value.to_string().trim());
+        assert!(
+            written.lines().any(|written| written == line),
+            "{line} is not in\n{written}"
+        );
+    }
+}
