@@ -1,0 +1,225 @@
+//! Which keys are of one kind: `user:1001:cart` and `user:1002:cart` are both `user:{ID}:cart`.
+//!
+//! A key becomes a skeleton (classes by name, all else as it stands); a skeleton becomes a pattern (segments that vary without end are
+//! learned). User rules come before both. It refuses to know what is done with the keys, and asks no clock: a number is a time stamp by
+//! the line's own time.
+//!
+//! ```
+//! use hotshard::analysis::pattern::{Normaliser, PatternSettings};
+//! use hotshard::model::Timestamp;
+//!
+//! let mut patterns = Normaliser::new(&PatternSettings::default(), 7);
+//! let id = patterns.classify(b"user:1001:cart", Timestamp(1_790_000_000_000_000));
+//! assert_eq!(patterns.name(id), "user:{ID}:cart");
+//! ```
+
+mod class;
+mod learn;
+mod registry;
+mod rule;
+mod scan;
+
+use serde::{Deserialize, Serialize};
+
+pub use registry::PatternId;
+pub use rule::{Rule, RuleError};
+
+use class::Class;
+use learn::Tree;
+use registry::Registry;
+use rule::Rules;
+
+use crate::model::Timestamp;
+
+/// How keys become patterns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PatternSettings {
+    /// The user's own patterns, which come first; in a file `[[patterns.rule]]`.
+    #[serde(rename = "rule")]
+    pub rules: Vec<Rule>,
+    /// With more distinct values than this, one segment under one prefix becomes `{VAR}`.
+    pub learn_after: usize,
+    /// How many distinct segments are remembered; past it new ones are learned early or called `{VAR}` whole.
+    pub segments_max: usize,
+}
+
+impl Default for PatternSettings {
+    fn default() -> Self {
+        Self {
+            rules: Vec::new(),
+            learn_after: 64,
+            segments_max: 4096,
+        }
+    }
+}
+
+/// The segments that were learned: kept over restarts, and shared between windows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Learned(Vec<String>);
+
+impl Learned {
+    /// From a list as [`Learned::segments`] gives it.
+    pub fn new(segments: impl IntoIterator<Item = String>) -> Self {
+        Self(segments.into_iter().collect())
+    }
+
+    /// Each as the pattern up to it: `user:{VAR}` where the key ends there, `user:{VAR}:` where it goes on.
+    pub fn segments(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// Turns keys into patterns, and learns while it does.
+#[derive(Debug)]
+pub struct Normaliser {
+    rules: Option<Rules>,
+    rule_ids: Vec<PatternId>,
+    tree: Tree,
+    registry: Registry,
+    skeleton: Vec<u8>,
+    overflowed: u64,
+}
+
+impl Normaliser {
+    /// A normaliser that has learned nothing yet. The seed keeps crafted keys from colliding; it changes no pattern.
+    pub fn new(settings: &PatternSettings, seed: u64) -> Self {
+        let mut registry = Registry::new(seed);
+        let rule_ids = settings.rules.iter().map(|rule| registry.create(rule.name())).collect();
+        Self {
+            rules: Rules::new(&settings.rules),
+            rule_ids,
+            tree: Tree::new(settings.learn_after.max(1), settings.segments_max.max(64)),
+            registry,
+            skeleton: Vec::with_capacity(256),
+            overflowed: 0,
+        }
+    }
+
+    /// The pattern of `key`, which is in MONITOR's escaped form, on a line of `time`.
+    pub fn classify(&mut self, key: &[u8], time: Timestamp) -> PatternId {
+        if let Some(rules) = &mut self.rules
+            && let Some(rule) = rules.find(key, self.registry.hash(key))
+        {
+            return self.rule_ids[rule];
+        }
+        scan::scan(key, time, &mut self.skeleton);
+        let hash = self.registry.hash(&self.skeleton);
+        if let Some(id) = self.registry.find(&self.skeleton, hash) {
+            return id;
+        }
+        self.place(hash)
+    }
+
+    /// The pattern's name, after all that was learned since.
+    pub fn name(&self, id: PatternId) -> &str {
+        self.registry.name(id)
+    }
+
+    /// The pattern that `id` has become part of by learning; itself if none.
+    pub fn resolve(&self, id: PatternId) -> PatternId {
+        self.registry.resolve(id)
+    }
+
+    /// How many ids were given out: each is below it by [`PatternId::index`]. Never zero patterns fewer by learning.
+    pub fn len(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Whether no key was classified yet and no rule is set.
+    pub fn is_empty(&self) -> bool {
+        self.registry.len() == 0
+    }
+
+    /// Keys that were called `{VAR}` whole because no room was left to learn.
+    pub fn overflowed(&self) -> u64 {
+        self.overflowed
+    }
+
+    /// What was learned until now.
+    pub fn learned(&self) -> Learned {
+        let text = |(prefix, ended_by): (Vec<u8>, Option<u8>)| {
+            let mut text = String::from_utf8_lossy(&prefix).into_owned();
+            text.push_str(Class::Learned.name());
+            text.extend(ended_by.map(char::from));
+            text
+        };
+        Learned(self.tree.learned().into_iter().map(text).collect())
+    }
+
+    /// Takes over what was learned elsewhere. Entries that make no sense, or find no room, are left out; how many, it returns.
+    pub fn learn(&mut self, learned: &Learned) -> usize {
+        learned
+            .0
+            .iter()
+            .filter(|entry| !self.learn_one(entry.as_bytes()))
+            .count()
+    }
+
+    /// Takes over all that another one learned and saw. The answer tells, by the index of each of the other's ids, which of ours it is now.
+    ///
+    /// In whatever parts a stream is classified and in whatever order they are taken over, the patterns are those of one pass.
+    pub fn adopt(&mut self, other: &Self) -> Vec<PatternId> {
+        self.learn(&other.learned());
+        self.overflowed += other.overflowed;
+        let ids = other
+            .registry
+            .ids()
+            .map(|id| self.adopt_one(other, id))
+            .collect::<Vec<_>>();
+        ids.into_iter().map(|id| self.resolve(id)).collect()
+    }
+
+    fn adopt_one(&mut self, other: &Self, id: PatternId) -> PatternId {
+        let rule = other.rule_ids.iter().position(|rule| *rule == id);
+        if let Some(id) = rule.and_then(|rule| self.rule_ids.get(rule)) {
+            return *id;
+        }
+        self.skeleton.clear();
+        self.skeleton.extend_from_slice(other.name(id).as_bytes());
+        let hash = self.registry.hash(&self.skeleton);
+        self.registry
+            .find(&self.skeleton, hash)
+            .unwrap_or_else(|| self.place(hash))
+    }
+
+    fn learn_one(&mut self, entry: &[u8]) -> bool {
+        let (whole, ended_by) = match entry {
+            [whole @ .., last] if class::ends_segment(*last) && !entry.ends_with(b"{VAR}") => (whole, Some(*last)),
+            _ => (entry, None),
+        };
+        let Some(prefix) = whole.strip_suffix(Class::Learned.name().as_bytes()) else {
+            return false;
+        };
+        let open = prefix.last().is_none_or(|byte| class::ends_segment(*byte));
+        open && self.tree.learn_again(prefix, ended_by, &mut self.registry)
+    }
+
+    /// A skeleton that is not known by its text: new, or part of something learned.
+    fn place(&mut self, hash: u64) -> PatternId {
+        let Some(id) = self.tree.place(&self.skeleton, &mut self.registry) else {
+            self.overflowed += 1;
+            return self.whole();
+        };
+        if self.registry.name(id).as_bytes() == self.skeleton {
+            self.registry.remember(id, &self.skeleton, hash);
+        }
+        id
+    }
+
+    /// The pattern of keys for which there is no room.
+    fn whole(&mut self) -> PatternId {
+        let name = Class::Learned.name();
+        let hash = self.registry.hash(name.as_bytes());
+        if let Some(id) = self.registry.find(name.as_bytes(), hash) {
+            return id;
+        }
+        let id = self.tree.spare(name.as_bytes(), &mut self.registry);
+        self.registry.remember(id, name.as_bytes(), hash);
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests;
