@@ -1,1 +1,6 @@
 //! Which groups, shards and nodes there are: from the configuration, from a seed node, from AWS.
+//!
+//! Here are the decisions, made of answers that others asked for; nothing here speaks to a server.
+
+pub mod role;
+pub mod topology;

@@ -11,12 +11,14 @@
 //! # Ok::<(), hotshard::model::EndpointError>(())
 //! ```
 
+mod cost;
 mod endpoint;
 mod ids;
 mod topology;
 mod units;
 pub mod written;
 
+pub use cost::OwnCost;
 pub use endpoint::{Endpoint, EndpointError};
 pub use ids::{GroupId, GroupKey, NodeId, Region, RunId, ShardId};
 pub use topology::{Group, Node, Role, Shard, SlotRange, SlotSet};

@@ -1,13 +1,92 @@
 //! The one seam to a server: a stream that speaks the server's protocol, over the network or from a stage in memory.
 //!
-//! Everything above the stream (commands, MONITOR bytes) is the same for both.
+//! Everything above the stream is the same for both: [`Link`] sends commands and reads answers, [`probe`] is one poll of a
+//! node, [`Tap`] is the byte stream of MONITOR. It refuses to know what the bytes mean.
 
-use tokio::io::{AsyncRead, AsyncWrite};
+mod account;
+mod credentials;
+mod error;
+mod greeting;
+mod link;
+mod network;
+pub mod probe;
+mod raw;
+mod tap;
+mod tls;
+
+use std::net::{IpAddr, Shutdown, TcpStream as BlockingStream};
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+
+use crate::model::Endpoint;
+
+pub use account::Account;
+pub use credentials::{AuthSettings, Credentials, CredentialsError};
+pub use error::LinkError;
+pub use link::{ClientLine, Link, LinkSettings, Version};
+pub use network::{Network, Pace};
+pub use tap::{Chunk, Cut, Tap, TapError, TapSettings};
+pub use tls::{TlsError, TlsSettings};
 
 /// A connection's bytes, whatever carries them: TCP, TLS, or memory.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Another handle of the socket below, and the peer is reset when both are gone; `None` if there is no socket.
+    fn resetting_handle(&self) -> Option<Socket> {
+        None
+    }
+}
 
-impl<Any: AsyncRead + AsyncWrite + Send + Unpin> Stream for Any {}
+impl Stream for DuplexStream {}
 
 /// A [`Stream`] of a kind chosen at run time.
 pub type BoxStream = Box<dyn Stream>;
+
+/// A second handle of a stream's socket, for whoever must end the connection while its reader is busy.
+#[derive(Clone, Debug)]
+pub struct Socket(Arc<BlockingStream>);
+
+impl Socket {
+    /// Ends both directions at once: the server sees the end and frees what it buffered for us.
+    pub fn shut_down(&self) {
+        // It fails only if the connection is gone already, which is what was wanted.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+/// Where connections come from.
+#[derive(Clone, Debug)]
+pub enum Dialer {
+    /// Real servers.
+    Network(Network),
+}
+
+impl Dialer {
+    /// Opens one connection.
+    pub async fn dial(&self, endpoint: &Endpoint) -> Result<BoxStream, LinkError> {
+        match self {
+            Self::Network(network) => network.dial(endpoint).await,
+        }
+    }
+
+    /// The addresses behind an endpoint's name; none where names don't resolve to addresses.
+    pub async fn addresses(&self, endpoint: &Endpoint) -> Vec<IpAddr> {
+        match self {
+            Self::Network(network) => network.addresses(endpoint).await,
+        }
+    }
+
+    /// Whether connections are encrypted: it decides which of a node's announced names and ports is meant.
+    pub fn encrypts(&self) -> bool {
+        match self {
+            Self::Network(network) => network.encrypts(),
+        }
+    }
+
+    /// Why a server that took the connection closed it before its first answer.
+    async fn explain_silence(&self, endpoint: &Endpoint) -> LinkError {
+        match self {
+            Self::Network(network) => network.explain_silence(endpoint).await,
+        }
+    }
+}

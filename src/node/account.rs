@@ -1,0 +1,86 @@
+//! Keeps what our own connections cost a node: one account per node, shared by all connections to it.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::BoxStream;
+use crate::model::{Bytes, OwnCost};
+
+/// The running sum of a node's [`OwnCost`]. Clones are the same account.
+#[derive(Clone, Debug, Default)]
+pub struct Account(Arc<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    commands: Mutex<std::collections::BTreeMap<&'static str, u64>>,
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Account {
+    /// An empty account, for a node not spoken to before.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Everything so far.
+    pub fn total(&self) -> OwnCost {
+        OwnCost {
+            commands: self.0.commands.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            bytes_in: Bytes(self.0.sent.load(Ordering::Relaxed)),
+            bytes_out: Bytes(self.0.received.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Enters one command that the server executed.
+    pub(super) fn count(&self, command: &'static str) {
+        let mut commands = self.0.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        *commands.entry(command).or_default() += 1;
+    }
+}
+
+/// A stream whose plain bytes are entered into an account. (The server counts before encryption, so this wraps TLS.)
+pub(super) struct Counted {
+    pub(super) stream: BoxStream,
+    account: Account,
+}
+
+impl Counted {
+    pub(super) fn new(stream: BoxStream, account: Account) -> Self {
+        Self { stream, account }
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut *self.stream).poll_read(cx, buffer))?;
+        let read = buffer.filled().len() - before;
+        self.account.0.received.fetch_add(read as u64, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes))?;
+        self.account.0.sent.fetch_add(written as u64, Ordering::Relaxed);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_shutdown(cx)
+    }
+}
