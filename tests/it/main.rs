@@ -1,4 +1,10 @@
 //! Every feature, from the outside: one file per feature.
 
+#![cfg(test)]
+
 mod cli;
 mod config;
+mod harness;
+mod layering;
+mod real_cluster;
+mod real_servers;

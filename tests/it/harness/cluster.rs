@@ -1,0 +1,213 @@
+//! Shards of real servers: a cluster, or one primary with its replicas.
+
+use std::ops::RangeInclusive;
+use std::process::Command;
+use std::time::Duration;
+
+use super::resp::Value;
+use super::server::{Server, ServerPlan};
+use super::tools::tool;
+use super::wait::eventually;
+
+const FORMING_DEADLINE: Duration = Duration::from_secs(60);
+const SLOT_LAST: u16 = 16_383;
+const KEYS_AT_ONCE: usize = 64;
+
+/// Running shards.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub servers: Vec<Server>,
+    cluster_mode: bool,
+}
+
+/// Who serves which slots at the moment; numbers are places in [`Cluster::servers`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub slots: Vec<RangeInclusive<u16>>,
+    pub primary: usize,
+    pub replicas: Vec<usize>,
+}
+
+impl Shard {
+    pub(crate) fn owns(&self, slot: u16) -> bool {
+        self.slots.iter().any(|range| range.contains(&slot))
+    }
+}
+
+impl Cluster {
+    /// Three primaries with a replica each.
+    pub(crate) async fn of(plan: ServerPlan) -> Self {
+        Self::shaped(plan, 3, 1).await
+    }
+
+    /// A cluster of at least three shards, formed by redis-cli.
+    pub(crate) async fn shaped(plan: ServerPlan, shards: usize, replicas: usize) -> Self {
+        let cluster = Self {
+            servers: start(&plan.clustered(), shards * (1 + replicas)).await,
+            cluster_mode: true,
+        };
+        cluster.form(replicas);
+        for server in &cluster.servers {
+            let agreed = async || match server.call(&["CLUSTER", "INFO"]).await.text() {
+                text if text.contains("cluster_state:ok") => Ok(()),
+                text => Err(text),
+            };
+            eventually("the cluster is formed", FORMING_DEADLINE, agreed).await;
+        }
+        // Right after creation a replica is still called a primary.
+        let complete = async || match cluster.shards().await {
+            found if found.len() == shards && found.iter().all(|shard| shard.replicas.len() == replicas) => Ok(found),
+            found => Err(format!("{found:?}")),
+        };
+        for shard in eventually("each shard has its replicas", FORMING_DEADLINE, complete).await {
+            cluster.linked(&shard).await;
+        }
+        cluster
+    }
+
+    /// One primary with replicas, cluster mode disabled; the primary is the first server.
+    pub(crate) async fn disabled(plan: ServerPlan, replicas: usize) -> Self {
+        let cluster = Self {
+            servers: start(&plan, 1 + replicas).await,
+            cluster_mode: false,
+        };
+        for replica in &cluster.servers[1..] {
+            replica.follow(&cluster.servers[0]).await;
+        }
+        cluster
+    }
+
+    /// The shards as the servers see them now, in the order of their slots.
+    pub(crate) async fn shards(&self) -> Vec<Shard> {
+        if !self.cluster_mode {
+            return vec![self.only_shard().await];
+        }
+        let mut shards: Vec<Shard> = Vec::new();
+        for row in self.witness().await.items() {
+            let bound = |place: usize| u16::try_from(row.items()[place].integer()).expect("a slot has 14 bits");
+            let node = |node: &Value| self.place(u16::try_from(node.items()[1].integer()).expect("a port has 16 bits"));
+            let (slots, primary) = (bound(0)..=bound(1), node(&row.items()[2]));
+            match shards.iter_mut().find(|shard| shard.primary == primary) {
+                Some(shard) => shard.slots.push(slots),
+                None => {
+                    let replicas = row.items()[3..].iter().map(node).collect();
+                    shards.push(Shard {
+                        slots: vec![slots],
+                        primary,
+                        replicas,
+                    });
+                }
+            }
+        }
+        shards.sort_by_key(|shard| shard.slots.iter().map(|range| *range.start()).min());
+        shards
+    }
+
+    /// The shard that owns `key`, by the server's own reckoning.
+    pub(crate) async fn shard_of(&self, key: &str) -> Shard {
+        let slot = self.slots_of(&[key.to_owned()]).await[0];
+        let owner = self.shards().await.into_iter().find(|shard| shard.owns(slot));
+        owner.unwrap_or_else(|| panic!("no shard owns slot {slot}"))
+    }
+
+    /// Each key's slot, as a server computes it.
+    pub(crate) async fn slots_of(&self, keys: &[String]) -> Vec<u16> {
+        if !self.cluster_mode {
+            return vec![0; keys.len()];
+        }
+        let mut connection = self.servers[0].connect().await;
+        let mut slots = Vec::with_capacity(keys.len());
+        for batch in keys.chunks(KEYS_AT_ONCE) {
+            let commands: Vec<Vec<&str>> = batch.iter().map(|key| vec!["CLUSTER", "KEYSLOT", key]).collect();
+            connection.send(&commands).await.expect("a server takes commands");
+            for _ in batch {
+                let slot = connection.receive().await.expect("a server answers").integer();
+                slots.push(u16::try_from(slot).expect("a slot has 14 bits"));
+            }
+        }
+        slots
+    }
+
+    /// Waits until the replicas have what their primaries have.
+    pub(crate) async fn replicated(&self) {
+        for shard in self.shards().await {
+            let offset =
+                async |place: usize| self.servers[place].info("replication").await["master_repl_offset"].clone();
+            for replica in shard.replicas {
+                let caught_up = async || match (offset(shard.primary).await, offset(replica).await) {
+                    (primary, replica) if primary == replica => Ok(()),
+                    behind => Err(behind),
+                };
+                eventually("a replica has caught up", FORMING_DEADLINE, caught_up).await;
+            }
+        }
+    }
+
+    /// Whether its nodes answer READONLY and CLUSTER.
+    pub(super) fn cluster_mode(&self) -> bool {
+        self.cluster_mode
+    }
+
+    fn form(&self, replicas: usize) {
+        let mut command = Command::new(tool("redis-cli"));
+        if let Some(authority) = self.servers[0].authority() {
+            command.arg("--tls").arg("--cacert").arg(authority.ca_file());
+        }
+        if let Some(account) = self.servers[0].account() {
+            command
+                .args(["--user", &account.user, "--no-auth-warning"])
+                .env("REDISCLI_AUTH", &account.password);
+        }
+        let addresses = self.servers.iter().map(|server| server.address.to_string());
+        command.args(["--cluster", "create"]).args(addresses);
+        command.args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"]);
+        let output = command.output().expect("redis-cli starts");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "redis-cli cannot form the cluster: {said}");
+    }
+
+    /// CLUSTER SLOTS of the first server that answers: one may be down by the test's own will.
+    async fn witness(&self) -> Value {
+        for server in &self.servers {
+            if let Ok(value @ Value::Array(_)) = server.try_call(&["CLUSTER", "SLOTS"]).await {
+                return value;
+            }
+        }
+        panic!("no server of the cluster answers")
+    }
+
+    async fn only_shard(&self) -> Shard {
+        let mut shard = Shard {
+            slots: vec![0..=SLOT_LAST],
+            primary: 0,
+            replicas: Vec::new(),
+        };
+        for (place, server) in self.servers.iter().enumerate() {
+            if server.is_primary().await {
+                shard.primary = place;
+            } else {
+                shard.replicas.push(place);
+            }
+        }
+        shard
+    }
+
+    async fn linked(&self, shard: &Shard) {
+        for replica in &shard.replicas {
+            self.servers[*replica].linked().await;
+        }
+    }
+
+    fn place(&self, port: u16) -> usize {
+        let place = self.servers.iter().position(|server| server.address.port() == port);
+        place.unwrap_or_else(|| panic!("port {port} is none of the cluster's"))
+    }
+}
+
+async fn start(plan: &ServerPlan, count: usize) -> Vec<Server> {
+    let mut servers = Vec::with_capacity(count);
+    for _ in 0..count {
+        servers.push(plan.clone().start().await);
+    }
+    servers
+}

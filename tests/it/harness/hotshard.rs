@@ -1,0 +1,118 @@
+//! The program itself as a child process, as its user runs it.
+
+#![expect(dead_code, reason = "the first test that starts the daemon takes this line away")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::http;
+use super::process::Process;
+use super::wait::eventually;
+
+const START_DEADLINE: Duration = Duration::from_secs(30);
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A running daemon.
+pub(crate) struct Hotshard {
+    pub address: SocketAddr,
+    process: Process,
+    folder: TempDir,
+}
+
+impl Hotshard {
+    /// `hotshard serve` with this configuration on a port the kernel chooses; waits until it is ready.
+    pub(crate) async fn serve(config: &str) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("hotshard.toml");
+        std::fs::write(&path, config).expect("a temporary folder takes a file");
+        Self::start_in(folder, &["serve", "--config", &path.display().to_string()]).await
+    }
+
+    /// Any command that serves (`serve`, `demo`), in a folder of its own; waits until it is ready.
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        Self::start_in(TempDir::new().expect("a temporary folder"), arguments).await
+    }
+
+    async fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments
+            .iter()
+            .chain(&["--web.listen-address", "127.0.0.1:0"])
+            .map(|&one| one.to_owned())
+            .collect();
+        let program = env!("CARGO_BIN_EXE_hotshard");
+        let mut process = Process::start("hotshard", program.as_ref(), &arguments, folder.path());
+        let listening = async || match process.ended() {
+            Some(status) => Ok(Err(format!("{status}\n{}", process.last_words()))),
+            None => address_in(&(process.stdout() + &process.stderr()))
+                .map(Ok)
+                .ok_or("no URL in its output"),
+        };
+        let address = eventually("hotshard says where it listens", START_DEADLINE, listening).await;
+        let address = address.unwrap_or_else(|words| panic!("hotshard {arguments:?} ended: {words}"));
+        let hotshard = Self {
+            address,
+            process,
+            folder,
+        };
+        let ready = async || match hotshard.get("/readyz").await {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            other => Err(other),
+        };
+        eventually("hotshard is ready", START_DEADLINE, ready).await;
+        hotshard
+    }
+
+    /// `GET path`.
+    pub(crate) async fn get(&self, path: &str) -> Result<http::Answer, String> {
+        http::get(self.address, path).await
+    }
+
+    /// The page of metrics.
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = self.get("/metrics").await.expect("/metrics answers");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    }
+
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// The folder it runs in: what it wrote must be here.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// SIGTERM; it must end within its grace period, with exit code 0. Returns its log.
+    pub(crate) async fn stop(mut self) -> String {
+        self.process.signal(Signal::TERM);
+        let status = self.process.end(STOP_DEADLINE).await;
+        assert!(
+            status.success(),
+            "hotshard ended with {status}:\n{}",
+            self.process.last_words()
+        );
+        self.process.stderr()
+    }
+}
+
+/// The first `http://127.0.0.1:port` in what it wrote.
+fn address_in(output: &str) -> Option<SocketAddr> {
+    let start = output.find("http://127.0.0.1:")? + "http://".len();
+    let rest = &output[start..];
+    // A number at the very end may still be half written.
+    let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.' && letter != ':')?;
+    rest[..end].trim_end_matches(['.', ':']).parse().ok()
+}

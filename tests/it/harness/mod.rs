@@ -1,0 +1,18 @@
+//! Real servers and tools for the tests: each on free loopback ports, in its own temporary folder, gone when the
+//! value that stands for it is dropped, also when the test panics or is killed.
+//!
+//! A part that isn't installed fails the test and says how to install it; nothing is ever skipped.
+
+pub(crate) mod cluster;
+pub(crate) mod hotshard;
+pub(crate) mod http;
+pub(crate) mod port;
+pub(crate) mod process;
+pub(crate) mod prometheus;
+pub(crate) mod resp;
+pub(crate) mod server;
+pub(crate) mod tls;
+pub(crate) mod tools;
+pub(crate) mod traffic;
+pub(crate) mod truth;
+pub(crate) mod wait;
