@@ -3,4 +3,5 @@
 //! Pure: values in, values out. It does no I/O, reads no clock, spawns nothing, and knows no exporter.
 
 pub mod pattern;
+pub mod signature;
 pub mod window;
