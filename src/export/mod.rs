@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 mod fabricated;
+pub mod http;
 mod label;
 mod openmetrics;
+mod page;
 pub mod prometheus;
+mod view;

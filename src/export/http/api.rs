@@ -1,0 +1,108 @@
+//! The API: what is known, as JSON, and what an operator orders.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+
+use super::order::{Answer, Order, Request};
+use super::routes::App;
+use crate::metrics::snapshot::{GroupSnapshot, Snapshot};
+use crate::model::GroupKey;
+
+/// An answer that isn't what was asked for.
+fn problem(status: StatusCode, text: impl AsRef<str>) -> Response {
+    (status, Json(json!({ "error": text.as_ref() }))).into_response()
+}
+
+/// `/api/v1/groups`: everything that is known.
+pub(super) async fn groups(State(app): State<App>) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, app.feed.document().to_string()).into_response()
+}
+
+pub(super) async fn reload(State(app): State<App>) -> Response {
+    ask(&app, Request::Reload).await
+}
+
+pub(super) async fn pause(State(app): State<App>) -> Response {
+    ask(&app, Request::Pause).await
+}
+
+pub(super) async fn resume(State(app): State<App>) -> Response {
+    ask(&app, Request::Resume).await
+}
+
+/// Which of the groups of one name is meant.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Where {
+    region: Option<String>,
+}
+
+pub(super) async fn round(State(app): State<App>, Path(id): Path<String>, Query(place): Query<Where>) -> Response {
+    let found = group(&app.published.load(), &id, &place).map(|group| group.key.clone());
+    match found {
+        Ok(key) => ask(&app, Request::Round(key)).await,
+        Err(unclear) => unclear.into_response(),
+    }
+}
+
+/// Why a name doesn't say which group is meant.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum Unclear {
+    #[error("there is no such group; see /api/v1/groups")]
+    Unknown,
+    #[error("several regions have a group of this name; say which with ?region=")]
+    Ambiguous,
+}
+
+impl IntoResponse for Unclear {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Unknown => StatusCode::NOT_FOUND,
+            Self::Ambiguous => StatusCode::BAD_REQUEST,
+        };
+        problem(status, self.to_string())
+    }
+}
+
+/// The group of that name; where several regions have one, the region must be said.
+fn group<'s>(snapshot: &'s Snapshot, id: &str, place: &Where) -> Result<&'s GroupSnapshot, Unclear> {
+    let is_meant = |key: &GroupKey| {
+        key.id.as_str() == id
+            && place
+                .region
+                .as_deref()
+                .is_none_or(|region| key.region.as_str() == region)
+    };
+    let mut found = snapshot.groups.iter().filter(|group| is_meant(&group.key));
+    match (found.next(), found.next()) {
+        (Some(group), None) => Ok(group),
+        (None, _) => Err(Unclear::Unknown),
+        (Some(_), Some(_)) => Err(Unclear::Ambiguous),
+    }
+}
+
+async fn ask(app: &App, request: Request) -> Response {
+    let (answer, answered) = oneshot::channel();
+    match app.orders.try_send(Order { request, answer }) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_)) => {
+            return problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the engine is busy with earlier requests; try again",
+            );
+        }
+        Err(TrySendError::Closed(_)) => return problem(StatusCode::SERVICE_UNAVAILABLE, "hotshard is stopping"),
+    }
+    match answered.await {
+        Ok(Answer::Done) => Json(json!({ "status": "ok" })).into_response(),
+        Ok(Answer::Refused(reason)) => problem(StatusCode::CONFLICT, reason),
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "hotshard is stopping"),
+    }
+}

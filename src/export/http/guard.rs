@@ -1,0 +1,104 @@
+//! Who may ask for what: what stays closed to strangers, and what another site's page may not do with a visitor's browser.
+
+use std::net::IpAddr;
+
+use axum::http::header::{HOST, HeaderMap, ORIGIN};
+use axum::http::{HeaderValue, Uri};
+
+/// A request that is turned away, and what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(
+        "page and API show keys and client addresses and anyone can reach this address; listen on 127.0.0.1 or set web.allow_unauthenticated"
+    )]
+    Unauthenticated,
+    #[error("this host name is none of ours; set web.external_url to the address you use")]
+    Host,
+    #[error("another site may not ask for this; set web.external_url if this is the page's own address")]
+    Origin,
+}
+
+/// The host names a request may come under: addresses, `localhost`, and those the operator named.
+#[derive(Clone, Debug)]
+pub(super) struct Names(Vec<String>);
+
+impl Names {
+    pub(super) fn new<'a>(named: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(named.into_iter().map(str::to_ascii_lowercase).collect())
+    }
+
+    /// A site whose name someone else points at our address must not read what we say, so the name itself is looked at.
+    pub(super) fn check_host(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let host = headers.get(HOST).and_then(host_of).ok_or(Refusal::Host)?;
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let known = bare.parse::<IpAddr>().is_ok()
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || self.0.contains(&host);
+        known.then_some(()).ok_or(Refusal::Host)
+    }
+
+    /// Browsers name the page a request comes from; programs don't and pass.
+    pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| site == "cross-site" || site == "same-site")
+        {
+            return Err(Refusal::Origin);
+        }
+        let Some(origin) = headers.get(ORIGIN) else {
+            return Ok(());
+        };
+        let origin: Uri = origin
+            .to_str()
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or(Refusal::Origin)?;
+        let authority = origin.authority().ok_or(Refusal::Origin)?;
+        let same = headers
+            .get(HOST)
+            .is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()));
+        let named = self.0.iter().any(|name| name.eq_ignore_ascii_case(authority.host()));
+        (same || named).then_some(()).ok_or(Refusal::Origin)
+    }
+}
+
+fn host_of(value: &HeaderValue) -> Option<String> {
+    let authority: axum::http::uri::Authority = value.to_str().ok()?.parse().ok()?;
+    Some(authority.host().to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(host: &str, origin: Option<&str>, expected: (bool, bool)) {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, host.parse().expect("a test's header"));
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, origin.parse().expect("a test's header"));
+        }
+        let names = Names::new(["hotshard.example.com"]);
+        let outcome = (names.check_host(&headers).is_ok(), names.check_origin(&headers).is_ok());
+        assert_eq!(outcome, expected, "{host} {origin:?}");
+    }
+
+    #[test]
+    fn a_name_that_someone_else_points_at_us_is_refused() {
+        check("127.0.0.1:9468", None, (true, true));
+        check("[::1]:9468", None, (true, true));
+        check("LOCALHOST:9468", None, (true, true));
+        check("hotshard.example.com", None, (true, true));
+        check("evil.example:9468", None, (false, true));
+        check("", None, (false, true));
+    }
+
+    #[test]
+    fn another_sites_page_is_refused() {
+        check("localhost:9468", Some("http://localhost:9468"), (true, true));
+        check("localhost:9468", Some("http://localhost:8000"), (true, false));
+        check("10.0.0.1", Some("https://hotshard.example.com"), (true, true));
+        check("localhost:9468", Some("null"), (true, false));
+        check("localhost:9468", Some("http://evil.example"), (true, false));
+    }
+}

@@ -1,0 +1,21 @@
+//! HTTP: where Prometheus scrapes, the orchestrator asks whether we live, and a person looks.
+//!
+//! Binding comes first, so that a port in use is known before anything else starts. It refuses to know the engine: it reads what
+//! is published, and what an operator orders leaves through a channel.
+
+mod api;
+mod connection;
+mod events;
+mod guard;
+mod health;
+mod listen;
+mod order;
+mod routes;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use health::HEARTBEAT_MAX;
+pub use listen::{BindError, Bound, bind};
+pub use order::{Answer, Order, Request};
+pub use settings::{ListenAddress, WebSettings};

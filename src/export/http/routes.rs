@@ -1,0 +1,267 @@
+//! Every route, and what stands before it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use super::events::Feed;
+use super::guard::{Names, Refusal};
+use super::order::Order;
+use super::settings::WebSettings;
+use super::{api, events, health};
+use crate::export::page;
+use crate::export::prometheus::{Format, Pages};
+use crate::metrics::published::Published;
+
+/// What a request's body may hold; nothing here takes more than a few words.
+const BODY_MAX: usize = 16 * 1024;
+/// How long an answer may take; event streams are outside.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(super) struct App {
+    pub(super) settings: Arc<WebSettings>,
+    pub(super) published: Published,
+    pub(super) pages: Pages,
+    pub(super) feed: Feed,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) shutdown: CancellationToken,
+    names: Names,
+}
+
+impl App {
+    pub(super) fn new(
+        settings: WebSettings,
+        published: Published,
+        orders: mpsc::Sender<Order>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let external = settings
+            .external_url
+            .as_deref()
+            .and_then(|url| url.parse::<axum::http::Uri>().ok());
+        let listening = settings.listen_address.iter().map(|address| address.host());
+        let names = Names::new(listening.chain(external.as_ref().and_then(|url| url.host())));
+        Self {
+            settings: Arc::new(settings),
+            pages: Pages::new(published.clone()),
+            feed: Feed::new(published.clone()),
+            published,
+            orders,
+            shutdown,
+            names,
+        }
+    }
+}
+
+/// Who can reach an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exposure {
+    /// This machine alone.
+    Loopback,
+    /// Others too.
+    Network,
+}
+
+impl Exposure {
+    pub(super) fn of(address: IpAddr) -> Self {
+        if address.is_loopback() {
+            Self::Loopback
+        } else {
+            Self::Network
+        }
+    }
+}
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Everyone: machines that scrape or look after us.
+    Everyone,
+    /// Those who may see keys and clients' addresses.
+    Readers,
+    /// Those who may change what hotshard does; absent unless lifecycle is enabled.
+    Operators,
+}
+
+/// One route; those of operators take POST, the others GET.
+pub(super) struct Route {
+    pub(super) path: &'static str,
+    pub(super) audience: Audience,
+    handler: fn() -> MethodRouter<App>,
+}
+
+const fn read(path: &'static str, audience: Audience, handler: fn() -> MethodRouter<App>) -> Route {
+    Route {
+        path,
+        audience,
+        handler,
+    }
+}
+
+const fn order(path: &'static str, handler: fn() -> MethodRouter<App>) -> Route {
+    Route {
+        path,
+        audience: Audience::Operators,
+        handler,
+    }
+}
+
+/// Where the metrics are unless the settings say otherwise.
+const TELEMETRY: &str = "/metrics";
+
+/// Every route. The API's description and the tests are held to this list.
+pub(super) const ROUTES: &[Route] = &[
+    read("/", Audience::Readers, || get(page::html)),
+    read("/assets/page.css", Audience::Readers, || get(page::style)),
+    read("/assets/page.js", Audience::Readers, || get(page::script)),
+    read("/assets/icon.svg", Audience::Readers, || get(page::icon)),
+    read(TELEMETRY, Audience::Everyone, || get(metrics)),
+    read("/healthz", Audience::Everyone, || get(health::alive)),
+    read("/readyz", Audience::Everyone, || get(health::ready)),
+    read("/-/healthy", Audience::Everyone, || get(health::alive)),
+    read("/-/ready", Audience::Everyone, || get(health::ready)),
+    read("/api/v1/groups", Audience::Readers, || get(api::groups)),
+    read("/api/v1/events", Audience::Readers, || get(events::stream)),
+    order("/-/reload", || post(api::reload)),
+    order("/-/pause", || post(api::pause)),
+    order("/-/resume", || post(api::resume)),
+    order("/api/v1/groups/{id}/windows", || post(api::round)),
+];
+
+/// The routes of one listener.
+pub(super) fn router(app: App, exposure: Exposure) -> Router {
+    let closed = exposure == Exposure::Network && !app.settings.allow_unauthenticated;
+    let mut router = Router::new();
+    for route in ROUTES {
+        if route.audience == Audience::Operators && !app.settings.enable_lifecycle {
+            continue;
+        }
+        let path = if route.path == TELEMETRY {
+            &app.settings.telemetry_path
+        } else {
+            route.path
+        };
+        let handler = (route.handler)();
+        let handler = if route.path == "/api/v1/events" {
+            handler
+        } else {
+            handler.layer(TimeoutLayer::with_status_code(
+                StatusCode::SERVICE_UNAVAILABLE,
+                ANSWER_TIME_MAX,
+            ))
+        };
+        let door = Door {
+            audience: route.audience,
+            exposure,
+            closed,
+            names: app.names.clone(),
+        };
+        router = router.route(path, handler.layer(middleware::from_fn_with_state(door, enter)));
+    }
+    router
+        .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here\n") })
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(RequestBodyLimitLayer::new(BODY_MAX))
+        .layer(middleware::from_fn_with_state(app.clone(), account))
+        .with_state(app)
+}
+
+/// What stands before one route.
+#[derive(Clone)]
+struct Door {
+    audience: Audience,
+    exposure: Exposure,
+    closed: bool,
+    names: Names,
+}
+
+impl Door {
+    fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.audience == Audience::Everyone {
+            return Ok(());
+        }
+        if self.closed {
+            return Err(Refusal::Unauthenticated);
+        }
+        let changes = self.audience == Audience::Operators;
+        if changes || self.exposure == Exposure::Loopback {
+            self.names.check_host(headers)?;
+        }
+        if changes {
+            self.names.check_origin(headers)?;
+        }
+        Ok(())
+    }
+}
+
+async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
+    match door.check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => (StatusCode::FORBIDDEN, format!("{refusal}\n")).into_response(),
+    }
+}
+
+/// Counts the answer under its route and says what browsers may do with it.
+async fn account(State(app): State<App>, request: Request, next: Next) -> Response {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let mut response = next.run(request).await;
+    let route = route.map_or("other", |path| known(&path));
+    app.published.exports().answered(route, response.status().as_u16());
+    for (name, value) in HEADERS {
+        response
+            .headers_mut()
+            .entry(HeaderName::from_static(name))
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn known(path: &str) -> &'static str {
+    ROUTES
+        .iter()
+        .find(|route| route.path == path)
+        .map_or(TELEMETRY, |route| route.path)
+}
+
+const HEADERS: [(&str, &str); 7] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cache-control", "no-store"),
+];
+
+async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+    let accepted = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let format = Format::accepted(accepted);
+    let content_type = [(header::CONTENT_TYPE, format.content_type())];
+    (content_type, app.pages.page(format)).into_response()
+}

@@ -1,0 +1,366 @@
+//! Every route from the outside: through the router, and over real sockets.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request as HttpRequest, StatusCode, header};
+use axum::response::Response;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::routes::{App, Audience, Exposure, ROUTES, router};
+use super::*;
+use crate::export::fabricated;
+use crate::metrics::published::Published;
+use crate::model::{GroupId, GroupKey, Region};
+
+/// A server without sockets.
+struct Stage {
+    settings: WebSettings,
+    exposure: Exposure,
+    published: Published,
+    orders: mpsc::Sender<Order>,
+    asked: mpsc::Receiver<Order>,
+}
+
+fn stage() -> Stage {
+    let published = Published::new();
+    published.store(fabricated::snapshot(1, 3));
+    let (orders, asked) = mpsc::channel(4);
+    Stage {
+        settings: WebSettings::default(),
+        exposure: Exposure::Loopback,
+        published,
+        orders,
+        asked,
+    }
+}
+
+impl Stage {
+    async fn answer(&self, request: HttpRequest<Body>) -> Response {
+        let app = App::new(
+            self.settings.clone(),
+            self.published.clone(),
+            self.orders.clone(),
+            CancellationToken::new(),
+        );
+        router(app, self.exposure)
+            .oneshot(request)
+            .await
+            .expect("a router answers")
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, String) {
+        read(self.answer(request("GET", path)).await).await
+    }
+}
+
+fn request(method: &str, path: &str) -> HttpRequest<Body> {
+    let path = path.replace("{id}", "orders");
+    HttpRequest::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "localhost:9468")
+        .body(Body::empty())
+        .expect("a test's request")
+}
+
+async fn read(response: Response) -> (StatusCode, String) {
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 16 << 20).await.expect("a body");
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+#[tokio::test]
+async fn every_reading_route_answers_with_security_headers() {
+    let stage = stage();
+    for route in ROUTES.iter().filter(|route| route.audience != Audience::Operators) {
+        let response = stage.answer(request("GET", route.path)).await;
+        assert_eq!(response.status(), StatusCode::OK, "{}", route.path);
+        let policy = response.headers()["content-security-policy"]
+            .to_str()
+            .expect("a header");
+        assert!(
+            policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+        assert_eq!(
+            response.headers()["x-content-type-options"],
+            "nosniff",
+            "{}",
+            route.path
+        );
+        let wrong = stage.answer(request("DELETE", route.path)).await.status();
+        assert_eq!(wrong, StatusCode::METHOD_NOT_ALLOWED, "{}", route.path);
+    }
+    assert_eq!(stage.get("/nothing").await.0, StatusCode::NOT_FOUND);
+    assert!(
+        stage
+            .get("/metrics")
+            .await
+            .1
+            .contains("http_requests_total{route=\"/healthz\",status=\"200\"} 1")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn healthz_fails_when_the_engine_stalls_and_comes_back() {
+    let stage = stage();
+    assert_eq!(stage.get("/healthz").await, (StatusCode::OK, "ok\n".to_owned()));
+    tokio::time::advance(HEARTBEAT_MAX + Duration::from_secs(1)).await;
+    let stalled = "the engine has published nothing for 11 s\n";
+    assert_eq!(
+        stage.get("/-/healthy").await,
+        (StatusCode::SERVICE_UNAVAILABLE, stalled.to_owned())
+    );
+    stage.published.store(fabricated::snapshot(1, 1));
+    assert_eq!(stage.get("/healthz").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn readyz_waits_for_each_groups_first_discovery_and_poll() {
+    let stage = stage();
+    let check = async |change: &dyn Fn(&mut crate::metrics::snapshot::Snapshot), expected: &str| {
+        let mut snapshot = fabricated::snapshot(2, 1);
+        change(&mut snapshot);
+        stage.published.store(snapshot);
+        assert_eq!(stage.get("/readyz").await.1, expected);
+    };
+    check(&|_| {}, "ready\n").await;
+    check(&|snapshot| snapshot.at = Default::default(), "starting\n").await;
+    check(&|snapshot| snapshot.groups.clear(), "ready\n").await;
+    let one = "waiting for the first discovery and poll of 1 group(s)\n";
+    let unpolled = |snapshot: &mut crate::metrics::snapshot::Snapshot| {
+        for node in &mut snapshot.groups[1].shards[0].nodes {
+            node.poll_duration = None;
+            node.poll_failures.clear();
+        }
+    };
+    check(&unpolled, one).await;
+    check(&|snapshot| snapshot.groups[0].discovered = None, "ready\n").await;
+    let undiscovered = |snapshot: &mut crate::metrics::snapshot::Snapshot| {
+        snapshot.groups[0].discovered = None;
+        snapshot.groups[0].discovery_failures.clear();
+    };
+    check(&undiscovered, one).await;
+}
+
+#[tokio::test]
+async fn strangers_get_metrics_and_health_alone() {
+    let mut stage = stage();
+    stage.exposure = Exposure::Network;
+    stage.settings.enable_lifecycle = true;
+    for route in ROUTES {
+        let method = if route.audience == Audience::Operators {
+            "POST"
+        } else {
+            "GET"
+        };
+        let status = stage.answer(request(method, route.path)).await.status();
+        let expected = if route.audience == Audience::Everyone {
+            StatusCode::OK
+        } else {
+            StatusCode::FORBIDDEN
+        };
+        assert_eq!(status, expected, "{}", route.path);
+    }
+    stage.settings.allow_unauthenticated = true;
+    assert_eq!(stage.get("/").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn lifecycle_is_absent_unless_enabled() {
+    let stage = stage();
+    for route in ROUTES.iter().filter(|route| route.audience == Audience::Operators) {
+        let status = stage.answer(request("POST", route.path)).await.status();
+        assert_eq!(status, StatusCode::NOT_FOUND, "{}", route.path);
+    }
+}
+
+#[tokio::test]
+async fn an_order_reaches_the_engine_and_its_answer_comes_back() {
+    let mut stage = stage();
+    stage.settings.enable_lifecycle = true;
+    let key = GroupKey {
+        region: Region::from("eu-central-1"),
+        id: GroupId::from("orders"),
+    };
+    for (path, expected, answer, status) in [
+        (
+            "/-/reload",
+            Request::Reload,
+            Answer::Refused("line 3: no".to_owned()),
+            StatusCode::CONFLICT,
+        ),
+        ("/-/pause", Request::Pause, Answer::Done, StatusCode::OK),
+        ("/-/resume", Request::Resume, Answer::Done, StatusCode::OK),
+        (
+            "/api/v1/groups/orders/windows",
+            Request::Round(key),
+            Answer::Done,
+            StatusCode::OK,
+        ),
+    ] {
+        let app = App::new(
+            stage.settings.clone(),
+            stage.published.clone(),
+            stage.orders.clone(),
+            CancellationToken::new(),
+        );
+        let answered = tokio::spawn(router(app, Exposure::Loopback).oneshot(request("POST", path)));
+        let order = stage.asked.recv().await.expect("an order");
+        assert_eq!(order.request, expected);
+        order.answer.send(answer).expect("someone waits");
+        let response = answered.await.expect("no panic").expect("a router answers");
+        assert_eq!(response.status(), status, "{path}");
+    }
+    let unknown = stage.answer(request("POST", "/api/v1/groups/none/windows")).await;
+    assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn another_sites_page_cannot_pause_windows() {
+    let mut stage = stage();
+    stage.settings.enable_lifecycle = true;
+    for (name, value) in [(header::ORIGIN, "http://evil.example"), (header::HOST, "evil.example")] {
+        let mut request = request("POST", "/-/pause");
+        request
+            .headers_mut()
+            .insert(name, value.parse().expect("a test's header"));
+        assert_eq!(stage.answer(request).await.status(), StatusCode::FORBIDDEN);
+    }
+    assert!(stage.asked.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn pages_are_compressed_and_openmetrics_for_those_who_ask() {
+    let stage = stage();
+    let mut request = request("GET", "/metrics");
+    let headers = request.headers_mut();
+    headers.insert(header::ACCEPT_ENCODING, "gzip".parse().expect("a header"));
+    headers.insert(
+        header::ACCEPT,
+        "application/openmetrics-text".parse().expect("a header"),
+    );
+    let response = stage.answer(request).await;
+    assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
+    let content_type = response.headers()[header::CONTENT_TYPE].to_str().expect("a header");
+    assert!(
+        content_type.starts_with("application/openmetrics-text"),
+        "{content_type}"
+    );
+}
+
+#[tokio::test]
+async fn telemetry_path_moves_the_metrics() {
+    let mut stage = stage();
+    stage.settings.telemetry_path = "/probe".to_owned();
+    assert_eq!(stage.get("/probe").await.0, StatusCode::OK);
+    assert_eq!(stage.get("/metrics").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_api_tells_what_is_known() {
+    let (_, body) = stage().get("/api/v1/groups").await;
+    let document: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let shard = &document["groups"][0]["shards"][1];
+    assert_eq!(shard["signals"]["commands"]["status"], "very_hot");
+    assert_eq!(shard["window"]["patterns"][0]["pattern"], "leaderboard:{DATE}");
+    assert_eq!(document["at"], "2026-09-21T14:13:20.000Z");
+}
+
+/// A server on a port of the system's choice, and what it takes to stop it.
+async fn listening() -> (
+    std::net::SocketAddr,
+    CancellationToken,
+    tokio::task::JoinHandle<()>,
+    Published,
+) {
+    let settings = WebSettings {
+        listen_address: vec!["127.0.0.1:0".parse().expect("an address")],
+        ..WebSettings::default()
+    };
+    let bound = bind(settings).await.expect("a free port");
+    let address = bound.addresses()[0];
+    let published = Published::new();
+    published.store(fabricated::snapshot(1, 3));
+    let shutdown = CancellationToken::new();
+    let (orders, _) = mpsc::channel(1);
+    let served = tokio::spawn(bound.serve(published.clone(), orders, shutdown.clone()));
+    (address, shutdown, served, published)
+}
+
+async fn send(address: std::net::SocketAddr, head: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("someone listens");
+    stream.write_all(head.as_bytes()).await.expect("someone reads");
+    stream
+}
+
+#[tokio::test]
+async fn a_server_answers_over_a_socket_and_ends_its_streams_on_shutdown() {
+    let (address, shutdown, served, _) = listening().await;
+    let mut scrape = send(
+        address,
+        "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    let mut page = String::new();
+    scrape.read_to_string(&mut page).await.expect("a page");
+    assert!(
+        page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("hotshard_build_info"),
+        "{page}"
+    );
+
+    let mut events = send(address, "GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    let mut beginning = vec![0; 4_096];
+    let length = events.read(&mut beginning).await.expect("a stream");
+    assert!(String::from_utf8_lossy(&beginning[..length]).contains("text/event-stream"));
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(3), events.read_to_end(&mut beginning))
+        .await
+        .expect("the stream ends")
+        .expect("it ends in order");
+    served.await.expect("the server ends");
+}
+
+#[tokio::test]
+async fn a_port_in_use_names_the_address_and_the_cure() {
+    let (address, ..) = listening().await;
+    let settings = WebSettings {
+        listen_address: vec![address.to_string().parse().expect("an address")],
+        ..WebSettings::default()
+    };
+    let error = bind(settings).await.expect_err("it is taken");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot listen on {address}: it is in use; stop what listens there or set web.listen_address (port 0 lets the system choose)"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_live_scrape_passes_promtool() {
+    let (address, ..) = listening().await;
+    let mut scrape = send(address, "GET /metrics HTTP/1.0\r\nhost: localhost\r\n\r\n").await;
+    let mut answer = String::new();
+    scrape.read_to_string(&mut answer).await.expect("a page");
+    let (_, page) = answer.split_once("\r\n\r\n").expect("a body");
+
+    let mut promtool = tokio::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("promtool is missing; on Debian: apt install prometheus");
+    let mut input = promtool.stdin.take().expect("a pipe");
+    input.write_all(page.as_bytes()).await.expect("promtool reads");
+    drop(input);
+    let outcome = promtool.wait_with_output().await.expect("promtool ends");
+    let said = String::from_utf8_lossy(&outcome.stderr).into_owned() + &String::from_utf8_lossy(&outcome.stdout);
+    assert!(outcome.status.success() && said.is_empty(), "{said}");
+}
