@@ -2,6 +2,12 @@
 //!
 //! Pure: values in, values out. It does no I/O, reads no clock, spawns nothing, and knows no exporter.
 
+pub mod info;
+pub mod lag;
 pub mod pattern;
+pub mod rate;
+pub mod readonly;
+pub mod signal;
 pub mod signature;
+pub mod status;
 pub mod window;

@@ -166,6 +166,7 @@ mod tests {
             commands_total: BTreeMap::new(),
             command_cpu_seconds_total: BTreeMap::new(),
             script_share: None,
+            incomplete: false,
             nodes,
             windows: WindowTotals::default(),
         };

@@ -71,6 +71,7 @@ fn shard(group: &GroupKey, index: usize, count: usize, burning: bool) -> ShardSn
         commands_total: counts(&[("GET", 9_000_000), ("ZREVRANGE", 800_000), ("SET", 700_000)]),
         command_cpu_seconds_total: [(Arc::from("GET"), Seconds(913.5))].into(),
         script_share: Some(Ratio(0.02)),
+        incomplete: false,
         nodes: (1..=2).map(|node| self::node(group, &shard, node, commands)).collect(),
         windows: windows(group, &shard, hot, commands),
         id: shard,
@@ -154,6 +155,16 @@ fn windows(group: &GroupKey, shard: &ShardId, hot: bool, rate: f64) -> WindowTot
             .iter()
             .map(|p| (p.pattern.clone(), p.count * 13))
             .collect(),
+        pattern_shares: stats
+            .patterns
+            .iter()
+            .filter_map(|p| Some((p.pattern.clone(), Ratio::of(p.count, stats.key_touches)?)))
+            .collect(),
+        slot_shares: stats
+            .slots
+            .iter()
+            .filter_map(|(slot, count)| Some((*slot, Ratio::of(*count, stats.key_touches)?)))
+            .collect(),
         lines: commands * 13,
         rejected_lines: [(Rejection::CutOff, 1)].into(),
         read_bytes: Bytes(commands * 13 * 120),
@@ -173,6 +184,7 @@ fn windows(group: &GroupKey, shard: &ShardId, hot: bool, rate: f64) -> WindowTot
             },
             server_buffer_peak: Some(Bytes(480_000)),
         })),
+        ..WindowTotals::default()
     }
 }
 

@@ -4,5 +4,6 @@
 
 pub mod catalog;
 pub mod exports;
+pub mod ledger;
 pub mod published;
 pub mod snapshot;

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::analysis::status::Status;
 use crate::analysis::window::{ClosedWindow, Rejection, WindowEnd};
-use crate::model::{Bytes, Endpoint, GroupKey, NodeId, PerSecond, Ratio, Role, Seconds, ShardId, Timestamp};
+use crate::model::{Bytes, Endpoint, GroupKey, NodeId, PerSecond, Ratio, Role, Seconds, ShardId, Slot, Timestamp};
 
 /// Everything, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -48,9 +49,11 @@ pub struct ShardSnapshot {
     pub bytes_out: SignalSnapshot<PerSecond>,
     /// Engine CPU of its busiest node, in cores.
     pub cpu: SignalSnapshot<Ratio>,
-    /// Calls by command since hotshard began, all nodes.
+    /// Whether a node of it isn't heard, so that its rates miss that node's part.
+    pub incomplete: bool,
+    /// Commands executed for clients since hotshard began, by command, all nodes, up to the cap; the rest is `other`.
     pub commands_total: BTreeMap<Arc<str>, u64>,
-    /// Main-thread CPU seconds by command since hotshard began, all nodes.
+    /// Main-thread CPU seconds by command since hotshard began, all nodes, replicated commands among them.
     pub command_cpu_seconds_total: BTreeMap<Arc<str>, Seconds>,
     /// What part of the commands scripts and functions are.
     pub script_share: Option<Ratio>,
@@ -71,25 +74,6 @@ pub struct SignalSnapshot<Unit> {
     pub skew: Option<Ratio>,
     /// The verdict.
     pub status: Status,
-}
-
-/// How a shard's signal compares with its siblings'.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Far above the mean.
-    VeryHot,
-    /// Above the mean.
-    Hot,
-    /// Near the mean.
-    Normal,
-    /// Below the mean.
-    Cold,
-    /// The whole group does too little to compare.
-    Idle,
-    /// There is nothing to compare with, or no figure.
-    #[default]
-    Unknown,
 }
 
 /// One node, from its last poll.
@@ -166,7 +150,7 @@ pub struct NodeGauges {
 /// Monotone sums of a node's counters since hotshard began; a restart of the server never lowers or raises them.
 #[derive(Clone, Debug, Default)]
 pub struct NodeTotals {
-    /// Commands executed, less ours.
+    /// Commands executed for clients, less ours: on a primary all but replication's own, on a replica those that only read.
     pub commands: Option<u64>,
     /// Bytes sent to clients, less replication and ours.
     pub output_bytes: Option<Bytes>,
@@ -209,6 +193,14 @@ pub struct WindowTotals {
     pub observed_commands: BTreeMap<Arc<str>, u64>,
     /// Key touches seen, by pattern, up to the cap; the rest is `other`.
     pub observed_pattern_commands: BTreeMap<Arc<str>, u64>,
+    /// Of the last window's key touches, by pattern: those that have a series.
+    pub pattern_shares: BTreeMap<Arc<str>, Ratio>,
+    /// Of the last window's key touches, by slot: the largest, up to the cap.
+    pub slot_shares: BTreeMap<Slot, Ratio>,
+    /// Of the last window's key touches, by key: the largest, up to the cap (0 unless opted in).
+    pub key_shares: BTreeMap<Arc<str>, Ratio>,
+    /// Of the last window's commands, by client: the largest, up to the cap (0 unless opted in).
+    pub client_shares: BTreeMap<Arc<str>, Ratio>,
     /// Lines understood.
     pub lines: u64,
     /// Lines not understood, by reason.

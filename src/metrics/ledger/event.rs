@@ -1,0 +1,92 @@
+//! What can happen, as the ledger hears of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::analysis::info::Reading;
+use crate::analysis::signal::OwnCost;
+use crate::analysis::window::ClosedWindow;
+use crate::metrics::snapshot::Sources;
+use crate::model::{Group, GroupKey, NodeId, Role, ShardId, SlotSet, Timestamp};
+
+/// Something that happened. Times are by our clock.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A group was discovered, or discovered again.
+    Discovered {
+        /// What it looks like now.
+        group: Group,
+        /// When.
+        at: Timestamp,
+    },
+    /// A discovery failed; what was known stands.
+    DiscoveryFailed {
+        /// Which group's.
+        group: GroupKey,
+        /// The metric label.
+        reason: &'static str,
+        /// When.
+        at: Timestamp,
+    },
+    /// A group is no longer watched.
+    GroupRemoved(GroupKey),
+    /// A node was asked how it is.
+    Polled {
+        /// The group.
+        group: GroupKey,
+        /// The node.
+        node: NodeId,
+        /// When the answer was there, or was given up.
+        at: Timestamp,
+        /// How long that took.
+        took: Duration,
+        /// The answer, or why there is none (the metric label).
+        outcome: Result<Box<PollAnswer>, &'static str>,
+    },
+    /// A window is about to open: from `at` on the node's CPU and output are not its own.
+    WindowOpened {
+        /// The group.
+        group: GroupKey,
+        /// The shard it stands for.
+        shard: ShardId,
+        /// The node.
+        node: NodeId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A window is over.
+    WindowClosed(Arc<ClosedWindow>),
+    /// A shard got no window.
+    WindowSkipped {
+        /// The group.
+        group: GroupKey,
+        /// The shard.
+        shard: ShardId,
+        /// The metric label.
+        reason: &'static str,
+    },
+    /// The operator paused or resumed windows.
+    Paused(bool),
+    /// The configuration was read again.
+    Reloaded {
+        /// Whether it was taken.
+        successful: bool,
+    },
+    /// Time went by.
+    Tick(Timestamp),
+}
+
+/// What a node answered.
+#[derive(Clone, Debug)]
+pub struct PollAnswer {
+    /// INFO.
+    pub reading: Reading,
+    /// ROLE.
+    pub role: Role,
+    /// What we caused on it since the last answer.
+    pub own: OwnCost,
+    /// Which sources it serves, as far as that was found out this time.
+    pub sources: Sources,
+    /// The slots its shard owns, if it was asked this time.
+    pub slots: Option<SlotSet>,
+}

@@ -1,0 +1,404 @@
+//! One node's account: totals, gauges and rates from its polls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::LedgerSettings;
+use super::capped::CappedTotals;
+use super::event::PollAnswer;
+use crate::analysis::info::Reading;
+use crate::analysis::lag::Lag;
+use crate::analysis::rate::RateWindow;
+use crate::analysis::signal::{Deltas, Observation, step};
+use crate::metrics::snapshot::{NodeGauges, NodeSnapshot, NodeTotals, Sources};
+use crate::model::{Bytes, Node, Role, Seconds, Timestamp};
+
+/// What is known of a node.
+#[derive(Debug)]
+pub(super) struct NodeAccount {
+    node: Node,
+    last: Option<Observation>,
+    started: Option<Timestamp>,
+    attempted: Option<Timestamp>,
+    failures_in_a_row: u32,
+    unsettled: bool,
+    windows: Vec<OpenSpan>,
+    commands: RateWindow,
+    script_calls: RateWindow,
+    output: RateWindow,
+    cpu: RateWindow,
+    gauges: NodeGauges,
+    sources: Sources,
+    totals: NodeTotals,
+    cpu_time: Option<Duration>,
+    errors: CappedTotals<u64>,
+    poll_duration: Option<Duration>,
+    poll_failures: BTreeMap<&'static str, u64>,
+}
+
+/// From when to when a window of ours was open.
+#[derive(Clone, Copy, Debug)]
+struct OpenSpan {
+    opened: Timestamp,
+    closed: Option<Timestamp>,
+}
+
+/// What one poll adds to the node's shard.
+#[derive(Debug, Default)]
+pub(super) struct Contribution {
+    /// Calls for clients and CPU time by command.
+    pub(super) by_command: Vec<(Arc<str>, u64, Duration)>,
+}
+
+impl NodeAccount {
+    pub(super) fn new(node: Node, settings: &LedgerSettings) -> Self {
+        let window = || RateWindow::new(settings.rate_window);
+        Self {
+            node,
+            last: None,
+            started: None,
+            attempted: None,
+            failures_in_a_row: 0,
+            unsettled: false,
+            windows: Vec::new(),
+            commands: window(),
+            script_calls: window(),
+            output: window(),
+            cpu: window(),
+            gauges: NodeGauges::default(),
+            sources: Sources::default(),
+            totals: NodeTotals::default(),
+            cpu_time: None,
+            errors: CappedTotals::new(settings.limits.errors_max),
+            poll_duration: None,
+            poll_failures: BTreeMap::new(),
+        }
+    }
+
+    /// Takes what discovery says of the node now.
+    pub(super) fn rediscovered(&mut self, node: Node) {
+        self.node = node;
+    }
+
+    /// It answered.
+    pub(super) fn answered(&mut self, at: Timestamp, took: Duration, answer: &PollAnswer) -> Contribution {
+        let observation = Observation {
+            at,
+            role: answer.role,
+            reading: answer.reading.clone(),
+        };
+        self.totals.introduce(&observation.reading);
+        self.started = self
+            .started_of_same_process(&observation)
+            .or_else(|| start_time(&observation.reading));
+        self.gauges = gauges(&observation.reading, self.started);
+        self.sources.update(answer.sources);
+        let contribution = match self.last.as_ref().map(|last| step(last, &observation, &answer.own)) {
+            Some(Some(deltas)) => self.went_on(at, took, &deltas),
+            Some(None) => {
+                self.begin_again();
+                Contribution::default()
+            }
+            None => Contribution::default(),
+        };
+        self.windows
+            .retain(|window| window.closed.is_none_or(|closed| closed >= at));
+        self.last = Some(observation);
+        self.attempted = Some(at);
+        self.failures_in_a_row = 0;
+        self.poll_duration = Some(took);
+        contribution
+    }
+
+    /// It didn't answer.
+    pub(super) fn failed(&mut self, at: Timestamp, took: Duration, reason: &'static str) {
+        self.attempted = Some(at);
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        self.poll_duration = Some(took);
+        self.gauges = NodeGauges::default();
+        *self.poll_failures.entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn window_opened(&mut self, at: Timestamp) {
+        self.windows.push(OpenSpan {
+            opened: at,
+            closed: None,
+        });
+    }
+
+    pub(super) fn window_closed(&mut self, opened: Timestamp, closed: Timestamp) {
+        match self.windows.iter_mut().find(|window| window.closed.is_none()) {
+            Some(window) => window.closed = Some(closed),
+            None => self.windows.push(OpenSpan {
+                opened,
+                closed: Some(closed),
+            }),
+        }
+    }
+
+    /// Forgets that the node was unsettled: the round in which it was is over.
+    pub(super) fn settle(&mut self) {
+        self.unsettled = false;
+    }
+
+    /// Whether it changed its role or began again in this round.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.unsettled
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.last.is_some() && self.failures_in_a_row == 0
+    }
+
+    /// One lost poll doesn't make a node missing.
+    pub(super) fn is_missing(&self) -> bool {
+        self.last.is_none() || self.failures_in_a_row > 1
+    }
+
+    /// Its role by its own last word.
+    pub(super) fn role(&self) -> Option<Role> {
+        self.last.as_ref().map(|last| last.role)
+    }
+
+    /// The last answer.
+    pub(super) fn last(&self) -> Option<&Observation> {
+        self.last.as_ref()
+    }
+
+    pub(super) fn commands_per_second(&self) -> Option<f64> {
+        self.heard(&self.commands)
+    }
+
+    pub(super) fn script_calls_per_second(&self) -> Option<f64> {
+        self.heard(&self.script_calls)
+    }
+
+    pub(super) fn output_per_second(&self) -> Option<f64> {
+        self.heard(&self.output)
+    }
+
+    pub(super) fn cpu_ratio(&self) -> Option<f64> {
+        self.heard(&self.cpu)
+    }
+
+    pub(super) fn set_lag(&mut self, lag: Option<Lag>) {
+        self.gauges.replication_lag = lag.map(|lag| lag.bytes);
+        self.gauges.replication_lag_seconds = lag.map(|lag| lag.time);
+    }
+
+    pub(super) fn snapshot(&self) -> NodeSnapshot {
+        let reading = self.last.as_ref().map(|last| &last.reading);
+        NodeSnapshot {
+            id: self.node.id.clone(),
+            endpoint: self.node.endpoint.clone(),
+            zone: self.node.zone.clone(),
+            instance_type: self.node.instance_type.clone(),
+            up: self.is_up(),
+            role: self.role(),
+            engine: reading
+                .and_then(|reading| reading.engine.as_ref())
+                .map(|engine| (engine.name.into(), engine.version.clone())),
+            sources: self.sources,
+            gauges: self.gauges.clone(),
+            totals: NodeTotals {
+                cpu_seconds: self.cpu_time.map(|time| Seconds(time.as_secs_f64())),
+                errors: self.errors.totals(),
+                ..self.totals.clone()
+            },
+            poll_duration: self.poll_duration,
+            poll_failures: self.poll_failures.clone(),
+        }
+    }
+
+    fn heard(&self, window: &RateWindow) -> Option<f64> {
+        if self.is_missing() { None } else { window.per_second() }
+    }
+
+    /// Uptime comes in whole seconds, so a start is worked out once for each process.
+    fn started_of_same_process(&self, observation: &Observation) -> Option<Timestamp> {
+        let last = self.last.as_ref()?;
+        self.started
+            .filter(|_| last.reading.run_id == observation.reading.run_id)
+    }
+
+    /// What came before says nothing about what comes.
+    fn begin_again(&mut self) {
+        self.unsettled = true;
+        for window in [
+            &mut self.commands,
+            &mut self.script_calls,
+            &mut self.output,
+            &mut self.cpu,
+        ] {
+            window.clear();
+        }
+    }
+
+    fn went_on(&mut self, at: Timestamp, took: Duration, deltas: &Deltas) -> Contribution {
+        let disturbed = self.is_disturbed(at, took);
+        let credit = self.credit(at);
+        self.add_to_totals(deltas, credit, disturbed);
+        if deltas.role_changed {
+            self.begin_again();
+        } else if let Some(span) = deltas.span {
+            self.add_to_rates(at, span, deltas, disturbed);
+        }
+        let by_command = deltas.by_command.iter();
+        Contribution {
+            by_command: by_command
+                .map(|(name, delta)| (Arc::clone(name), credit.of(delta.counted), credit.of_time(delta.time)))
+                .collect(),
+        }
+    }
+
+    /// Whether a window of ours was open on the node at some time since the last answer.
+    fn is_disturbed(&self, at: Timestamp, took: Duration) -> bool {
+        let began = self.last.as_ref().map_or(at, |last| last.at) - took;
+        let overlaps = |window: &OpenSpan| window.opened <= at && window.closed.is_none_or(|closed| closed >= began);
+        self.windows.iter().any(overlaps)
+    }
+
+    /// What part of the deltas belongs to the time since the last attempt. While attempts failed the totals stood still; all of it at
+    /// once would look like a spike.
+    fn credit(&self, at: Timestamp) -> Credit {
+        let since = |moment: Option<Timestamp>| moment.map_or(Duration::ZERO, |moment| at.since(moment)).as_secs_f64();
+        let (known, attempted) = (since(self.last.as_ref().map(|last| last.at)), since(self.attempted));
+        Credit(if known > 0.0 { (attempted / known).min(1.0) } else { 1.0 })
+    }
+
+    /// Of an interval whose counters were reset the rest is a lower bound: good for totals, not for a rate.
+    fn add_to_rates(&mut self, at: Timestamp, span: Duration, deltas: &Deltas, disturbed: bool) {
+        let push = |window: &mut RateWindow, amount: Option<f64>, clean: bool| {
+            if let Some(amount) = amount.filter(|_| clean) {
+                window.push(at, span, amount);
+            }
+        };
+        let count = |count: Option<u64>| count.map(|count| count as f64);
+        push(&mut self.commands, count(deltas.commands), !deltas.reset);
+        push(&mut self.script_calls, count(deltas.script_calls), !deltas.reset);
+        push(
+            &mut self.output,
+            count(deltas.output.map(|bytes| bytes.0)),
+            !deltas.reset && !disturbed,
+        );
+        push(&mut self.cpu, deltas.cpu.map(|time| time.as_secs_f64()), !disturbed);
+    }
+
+    fn add_to_totals(&mut self, deltas: &Deltas, credit: Credit, disturbed: bool) {
+        // MONITOR's own output can't be told apart while a window is open: the last clean rate stands.
+        let clean_limit = disturbed.then(|| {
+            let rate = self.output.per_second().unwrap_or(0.0);
+            Bytes((rate * deltas.span.unwrap_or_default().as_secs_f64()) as u64)
+        });
+        let output = deltas
+            .output
+            .map(|bytes| clean_limit.map_or(bytes, |limit| bytes.min(limit)));
+        let totals = &mut self.totals;
+        credit.add(&mut totals.commands, deltas.commands);
+        credit.add_bytes(&mut totals.output_bytes, output);
+        credit.add_bytes(&mut totals.replication_output_bytes, deltas.replication_output);
+        credit.add_bytes(&mut totals.input_bytes, deltas.input);
+        credit.add(&mut totals.connections_received, deltas.connections_received);
+        credit.add(&mut totals.connections_rejected, deltas.connections_rejected);
+        credit.add(&mut totals.keyspace_hits, deltas.keyspace_hits);
+        credit.add(&mut totals.keyspace_misses, deltas.keyspace_misses);
+        credit.add(&mut totals.evicted_keys, deltas.evicted_keys);
+        credit.add(&mut totals.expired_keys, deltas.expired_keys);
+        credit.add(&mut totals.full_syncs, deltas.full_syncs);
+        if let Some(time) = deltas.cpu {
+            *self.cpu_time.get_or_insert_default() += credit.of_time(time);
+        }
+        for (error, count) in &deltas.errors {
+            self.errors.add(error, credit.of(*count));
+        }
+    }
+}
+
+/// The part of a delta that totals take.
+#[derive(Clone, Copy, Debug)]
+struct Credit(f64);
+
+impl Credit {
+    fn of(self, count: u64) -> u64 {
+        if self.0 >= 1.0 {
+            count
+        } else {
+            (count as f64 * self.0) as u64
+        }
+    }
+
+    fn of_time(self, time: Duration) -> Duration {
+        time.mul_f64(self.0)
+    }
+
+    fn add(self, total: &mut Option<u64>, delta: Option<u64>) {
+        if let Some(delta) = delta {
+            *total.get_or_insert_default() += self.of(delta);
+        }
+    }
+
+    fn add_bytes(self, total: &mut Option<Bytes>, delta: Option<Bytes>) {
+        if let Some(delta) = delta {
+            *total.get_or_insert_default() += Bytes(self.of(delta.0));
+        }
+    }
+}
+
+impl NodeTotals {
+    /// What the server counts is known to be zero so far, by our count; what it doesn't count stays unknown.
+    fn introduce(&mut self, reading: &Reading) {
+        fn known<Amount: Default, Any>(total: &mut Option<Amount>, counter: Option<Any>) {
+            if counter.is_some() {
+                total.get_or_insert_default();
+            }
+        }
+        known(&mut self.commands, reading.commands.as_ref());
+        known(&mut self.output_bytes, reading.replication_output);
+        known(&mut self.replication_output_bytes, reading.replication_output);
+        known(&mut self.input_bytes, reading.input);
+        known(&mut self.connections_received, reading.connections_received);
+        known(&mut self.connections_rejected, reading.connections_rejected);
+        known(&mut self.keyspace_hits, reading.keyspace_hits);
+        known(&mut self.keyspace_misses, reading.keyspace_misses);
+        known(&mut self.evicted_keys, reading.evicted_keys);
+        known(&mut self.expired_keys, reading.expired_keys);
+        known(&mut self.full_syncs, reading.full_syncs);
+    }
+}
+
+impl Sources {
+    /// What was found out now replaces what was known.
+    fn update(&mut self, now: Self) {
+        self.monitor = now.monitor.or(self.monitor);
+        self.slot_stats = now.slot_stats.or(self.slot_stats);
+        self.commandlog = now.commandlog.or(self.commandlog);
+        self.client_list = now.client_list.or(self.client_list);
+    }
+}
+
+fn gauges(reading: &Reading, started: Option<Timestamp>) -> NodeGauges {
+    let keyspace = || reading.keyspace.iter().flatten();
+    NodeGauges {
+        start_time: started,
+        memory_used: reading.memory_used,
+        memory_max: reading.memory_max,
+        memory_fragmentation: reading.memory_fragmentation,
+        connected_clients: reading.connected_clients,
+        blocked_clients: reading.blocked_clients,
+        clients_max: reading.clients_max,
+        link_up: reading.replication.link_up,
+        replication_lag: None,
+        replication_lag_seconds: None,
+        keys: keyspace()
+            .map(|(database, keyspace)| (*database, keyspace.keys))
+            .collect(),
+        average_ttl: keyspace()
+            .filter_map(|(database, keyspace)| Some((*database, keyspace.average_ttl?)))
+            .collect(),
+    }
+}
+
+fn start_time(reading: &Reading) -> Option<Timestamp> {
+    Some(reading.server_time? - reading.uptime?)
+}

@@ -1,0 +1,194 @@
+//! One shard's account: what its nodes add up to, and its verdict in each signal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::LedgerSettings;
+use super::capped::CappedTotals;
+use super::node::{Contribution, NodeAccount};
+use super::windows::WindowAccount;
+use crate::analysis::lag::OffsetHistory;
+use crate::analysis::signal::Observation;
+use crate::analysis::status::{Signal, Standing, StatusSettings, StatusTracker};
+use crate::metrics::snapshot::{ShardSnapshot, SignalSnapshot};
+use crate::model::{PerSecond, Ratio, Role, Seconds, ShardId, SlotSet};
+
+/// So many polls in a row a shard whose nodes change their roles keeps its last figures.
+const HELD_MAX: u32 = 4;
+
+/// What is known of a shard.
+#[derive(Debug)]
+pub(super) struct ShardAccount {
+    pub(super) slots: Option<SlotSet>,
+    pub(super) windows: WindowAccount,
+    commands_total: CappedTotals<u64>,
+    command_cpu_total: CappedTotals<Duration>,
+    offsets: OffsetHistory,
+    rates: Rates,
+    held: u32,
+    verdicts: [Verdict; Signal::ALL.len()],
+}
+
+/// What a shard does, by all that is heard of its nodes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rates {
+    commands: Option<f64>,
+    bytes_out: Option<f64>,
+    cpu: Option<f64>,
+    script_share: Option<f64>,
+    incomplete: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Verdict {
+    deviation: Option<Ratio>,
+    skew: Option<Ratio>,
+    tracker: StatusTracker,
+}
+
+impl ShardAccount {
+    pub(super) fn new(settings: &LedgerSettings) -> Self {
+        Self {
+            slots: None,
+            windows: WindowAccount::new(&settings.limits),
+            commands_total: CappedTotals::new(settings.limits.commands_max),
+            command_cpu_total: CappedTotals::new(settings.limits.commands_max),
+            offsets: OffsetHistory::default(),
+            rates: Rates::default(),
+            held: 0,
+            verdicts: Default::default(),
+        }
+    }
+
+    /// Adds what one of its nodes did.
+    pub(super) fn add(&mut self, contribution: Contribution) {
+        let mut by_command = contribution.by_command;
+        // Places go to the most frequent first.
+        by_command.sort_by_key(|(_, calls, _)| std::cmp::Reverse(*calls));
+        for (command, calls, time) in by_command {
+            if calls != 0 {
+                self.commands_total.add(&command, calls);
+            }
+            self.command_cpu_total.add(&command, time);
+        }
+    }
+
+    /// Remembers where its primary's stream is.
+    pub(super) fn observe_offset(&mut self, observation: &Observation) {
+        let replication = &observation.reading.replication;
+        if let (Role::Primary, Some(history), Some(offset)) =
+            (observation.role, &replication.history, replication.primary_offset)
+        {
+            self.offsets.observe(history, observation.at, offset);
+        }
+    }
+
+    /// Works out how far its replicas are behind. All nodes of the round have been heard by now.
+    pub(super) fn measure_lag<'nodes>(&self, nodes: impl Iterator<Item = &'nodes mut NodeAccount>) {
+        for node in nodes.filter(|node| node.is_up() && node.role() == Some(Role::Replica)) {
+            let lag = node.last().and_then(|last| {
+                let replication = &last.reading.replication;
+                let copying = replication.sync_in_progress == Some(true);
+                let offset = replication.replica_offset.filter(|_| !copying)?;
+                self.offsets.lag(replication.history.as_deref()?, last.at, offset)
+            });
+            node.set_lag(lag);
+        }
+    }
+
+    /// Adds its nodes up. While roles move from node to node the parts don't fit together, so the last figures stand for a while.
+    pub(super) fn add_up(&mut self, nodes: &[&NodeAccount]) {
+        if is_in_motion(nodes) && self.held < HELD_MAX {
+            self.held += 1;
+            return;
+        }
+        self.held = 0;
+        self.rates = Rates::of(nodes);
+    }
+
+    pub(super) fn rate(&self, signal: Signal) -> Option<f64> {
+        match signal {
+            Signal::Commands => self.rates.commands,
+            Signal::BytesOut => self.rates.bytes_out,
+            Signal::Cpu => self.rates.cpu,
+        }
+    }
+
+    /// Takes where it stands among its siblings.
+    pub(super) fn judge(&mut self, signal: Signal, standing: &Standing, settings: &StatusSettings) {
+        let verdict = &mut self.verdicts[signal as usize];
+        verdict.deviation = standing.deviation();
+        verdict.skew = standing.skew();
+        verdict.tracker.observe(standing, settings);
+    }
+
+    pub(super) fn snapshot(&self, id: ShardId, nodes: &[&NodeAccount]) -> ShardSnapshot {
+        let seconds = |(command, time): (Arc<str>, Duration)| (command, Seconds(time.as_secs_f64()));
+        ShardSnapshot {
+            id,
+            slots: self.slots.as_ref().map(SlotSet::len),
+            commands: self.signal(Signal::Commands, PerSecond),
+            bytes_out: self.signal(Signal::BytesOut, PerSecond),
+            cpu: self.signal(Signal::Cpu, Ratio),
+            incomplete: self.rates.incomplete,
+            commands_total: self.commands_total.totals(),
+            command_cpu_seconds_total: self.command_cpu_total.totals().into_iter().map(seconds).collect(),
+            script_share: self.rates.script_share.map(Ratio),
+            nodes: nodes.iter().map(|node| node.snapshot()).collect(),
+            windows: self.windows.snapshot(),
+        }
+    }
+
+    fn signal<Unit>(&self, signal: Signal, unit: fn(f64) -> Unit) -> SignalSnapshot<Unit> {
+        let verdict = &self.verdicts[signal as usize];
+        SignalSnapshot {
+            rate: self.rate(signal).map(unit),
+            deviation: verdict.deviation,
+            skew: verdict.skew,
+            status: verdict.tracker.status(),
+        }
+    }
+}
+
+/// Whether roles are on the move: a node changed its role or began again, a primary just fell silent, or two claim to be it.
+fn is_in_motion(nodes: &[&NodeAccount]) -> bool {
+    let primaries = || nodes.iter().filter(|node| node.role() == Some(Role::Primary));
+    let up = primaries().filter(|node| node.is_up()).count();
+    let just_silent = primaries().any(|node| !node.is_up() && !node.is_missing());
+    nodes.iter().any(|node| node.is_unsettled()) || up > 1 || (up == 0 && just_silent)
+}
+
+impl Rates {
+    fn of(nodes: &[&NodeAccount]) -> Self {
+        let incomplete = nodes.iter().any(|node| node.is_missing());
+        let primary = nodes
+            .iter()
+            .find(|node| node.role() == Some(Role::Primary) && node.is_up());
+        let Some(primary) = primary else {
+            return Self {
+                incomplete,
+                ..Self::default()
+            };
+        };
+        // A silent primary that another has replaced has nothing to add.
+        let replaced = |node: &NodeAccount| !node.is_up() && node.role() == Some(Role::Primary);
+        let heard: Vec<&NodeAccount> = nodes.iter().copied().filter(|node| !replaced(node)).collect();
+        let sum = |rate: fn(&NodeAccount) -> Option<f64>| {
+            rate(primary).map(|_| heard.iter().filter_map(|node| rate(node)).sum::<f64>())
+        };
+        let commands = sum(NodeAccount::commands_per_second);
+        let scripts = sum(NodeAccount::script_calls_per_second);
+        Self {
+            commands,
+            bytes_out: sum(NodeAccount::output_per_second),
+            cpu: primary
+                .cpu_ratio()
+                .map(|own| heard.iter().filter_map(|node| node.cpu_ratio()).fold(own, f64::max)),
+            script_share: scripts
+                .zip(commands)
+                .filter(|(_, commands)| *commands > 0.0)
+                .map(|(scripts, commands)| scripts / commands),
+            incomplete,
+        }
+    }
+}
