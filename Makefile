@@ -24,7 +24,7 @@ fmt: ## formats the code
 lint: ## formatting, lints and the manual's links, as CI asks for them
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --document-private-items
 
 ci: ## what CI runs, from a clean clone
 	.ci/run

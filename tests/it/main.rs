@@ -5,6 +5,8 @@
 mod cli;
 mod config;
 mod harness;
+mod house;
 mod layering;
 mod real_cluster;
 mod real_servers;
+mod repository;

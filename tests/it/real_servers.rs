@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::harness::cluster::Cluster;
 use crate::harness::process::Process;
 use crate::harness::prometheus::{Prometheus, promtool};
-use crate::harness::resp::Value;
+use crate::harness::resp::{Connection, Value};
 use crate::harness::server::{Account, Server, ServerPlan};
 use crate::harness::tls::Authority;
 use crate::harness::traffic::{Plan, Traffic};
@@ -36,6 +36,39 @@ async fn a_server_is_gone_with_its_value() {
     assert!(running.exists());
     drop(server);
     assert!(!running.exists());
+}
+
+/// Runs itself once more as a victim that starts a server and waits to be killed.
+#[tokio::test]
+async fn a_server_is_gone_when_its_test_is_killed() {
+    const VICTIM: &str = "HOTSHARD_TESTS_VICTIM";
+    if let Some(report) = std::env::var_os(VICTIM) {
+        let server = Server::redis().start().await;
+        std::fs::write(report, format!("{}.", server.pid())).expect("the report is written");
+        return std::future::pending().await;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let report = folder.path().join("pid");
+    let mut victim = std::process::Command::new(std::env::current_exe().expect("this test has a file"))
+        .args(["--exact", "real_servers::a_server_is_gone_when_its_test_is_killed"])
+        .env(VICTIM, &report)
+        .env("TMPDIR", folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("the test starts once more");
+    let started = async || match std::fs::read_to_string(&report) {
+        Ok(text) => text.strip_suffix('.').map(str::to_owned).ok_or(text),
+        Err(error) => Err(error.to_string()),
+    };
+    let pid = eventually("the victim's server is up", SOON, started).await;
+    victim.kill().expect("the victim lives");
+    victim.wait().expect("it was killed");
+    // Whoever inherits the dead server may be slow to bury it.
+    let gone = async || match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) if !stat.contains(") Z ") => Err(stat),
+        _ => Ok(()),
+    };
+    eventually("its server is gone", SOON, gone).await;
 }
 
 #[tokio::test]
@@ -140,6 +173,57 @@ async fn a_rate_spreads_traffic_over_time() {
     );
     assert_eq!(truth.node(single.servers[0].address).command_count(), 100);
     assert_eq!(single.servers[0].call(&["GET", "counter"]).await.text(), "100");
+}
+
+#[tokio::test]
+async fn bytes_in_the_truth_are_the_servers_own() {
+    let single = Cluster::disabled(Server::redis(), 0).await;
+    let server = &single.servers[0];
+    let mut own = server.connect().await;
+    let role = exchanged(&mut own, &["ROLE"]).await;
+    let info = exchanged(&mut own, &["INFO", "stats"]).await;
+    let traffic = Traffic::new(3)
+        .plan(Plan::new("SET", "text", 200).with(&["a value of some length"]))
+        .plan(Plan::new("GET", "text", 100).from("127.0.0.8"))
+        .plan(Plan::new("HGETALL", "nothing", 50));
+    let truth = traffic.run(&single).await.node(server.address);
+    let after = exchanged(&mut own, &["INFO", "stats"]).await;
+    // Traffic asks for the ROLE once. An INFO counts its own request, but not yet its own reply.
+    let count = |exchange: &Exchange, field: &str| -> u64 {
+        let line = exchange
+            .reply
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{field}:")));
+        line.expect("INFO has the field").parse().expect("a number")
+    };
+    let grown = |field: &str| count(&after, field) - count(&info, field);
+    assert_eq!(
+        grown("total_net_output_bytes"),
+        info.received + role.received + truth.reply_bytes
+    );
+    assert_eq!(
+        grown("total_net_input_bytes"),
+        role.sent + truth.request_bytes + after.sent
+    );
+}
+
+struct Exchange {
+    reply: String,
+    sent: u64,
+    received: u64,
+}
+
+async fn exchanged(connection: &mut Connection, command: &[&str]) -> Exchange {
+    let before = (connection.sent_bytes, connection.received_bytes);
+    let reply = match connection.call(command).await.expect("an answer") {
+        Value::Array(_) => String::new(),
+        text => text.text(),
+    };
+    Exchange {
+        reply,
+        sent: connection.sent_bytes - before.0,
+        received: connection.received_bytes - before.1,
+    }
 }
 
 #[tokio::test]

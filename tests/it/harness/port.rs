@@ -6,7 +6,10 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::ops::Range;
+use std::path::Path;
 
+/// Not where TMPDIR says: all tests of the machine must agree on it.
+const LEASES: &str = "/tmp/hotshard-test-ports";
 const PORTS: Range<u16> = 20_000..30_000;
 
 /// A port that is ours until this is dropped.
@@ -32,9 +35,8 @@ impl Port {
     }
 
     fn try_lease(number: u16) -> Option<Self> {
-        let folder = std::env::temp_dir().join("hotshard-test-ports");
-        fs::create_dir_all(&folder).expect("the temporary folder takes a folder");
-        let lock = File::create(folder.join(number.to_string())).expect("the ports' folder takes a file");
+        fs::create_dir_all(LEASES).expect("the temporary folder takes a folder");
+        let lock = File::create(Path::new(LEASES).join(number.to_string())).expect("the ports' folder takes a file");
         lock.try_lock().ok()?;
         // Somebody who doesn't lease may sit on it.
         TcpListener::bind(("127.0.0.1", number)).ok()?;
