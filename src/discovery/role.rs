@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use super::topology::{items, number, text};
+use super::answers::{items, number, text};
 use crate::model::{Endpoint, Role};
 
 /// What ROLE answered.
@@ -58,4 +58,52 @@ fn follower(entry: &Value) -> Option<(Endpoint, u64)> {
     };
     let endpoint = Endpoint::new(text(host)?, u16::try_from(number(port)?).ok()?);
     Some((endpoint, number(offset).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::discovery::answers::tests::value;
+
+    fn check(answer: &serde_json::Value, expected: &str) {
+        let shown = match RoleAnswer::parse(&value(answer)) {
+            Some(RoleAnswer::Primary { offset, replicas }) => {
+                let replicas: Vec<String> = replicas.iter().map(|(at, offset)| format!("{at}@{offset}")).collect();
+                format!("primary @{offset} of [{}]", replicas.join(" "))
+            }
+            Some(RoleAnswer::Replica {
+                primary,
+                linked,
+                offset,
+            }) => format!("replica of {primary} @{offset} linked {linked}"),
+            None => "nothing".into(),
+        };
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn role_says_who_follows_whom_and_how_far() {
+        check(
+            &json!([
+                "master",
+                3129659,
+                [["127.0.0.1", "9001", "3129242"], ["fd00::2", "9002", "3129543"]]
+            ]),
+            "primary @3129659 of [127.0.0.1:9001@3129242 [fd00::2]:9002@3129543]",
+        );
+        check(&json!(["master", 0, []]), "primary @0 of []");
+        check(
+            &json!(["slave", "orders-001.example", 9000, "connected", 3167038]),
+            "replica of orders-001.example:9000 @3167038 linked true",
+        );
+        // A replica that hasn't synchronised yet has no offset.
+        check(
+            &json!(["slave", "127.0.0.1", 9000, "connect", -1]),
+            "replica of 127.0.0.1:9000 @0 linked false",
+        );
+        check(&json!(["sentinel", ["orders"]]), "nothing");
+        check(&json!("OK"), "nothing");
+    }
 }

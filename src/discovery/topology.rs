@@ -1,173 +1,279 @@
-//! What a cluster says of itself, and the group of shards that follows from it.
+//! From answers to a group: which node is which, and names that outlive failovers and resharding.
+//!
+//! A shard is never named after its primary's address: it keeps the name it had, told by its members, else takes the one
+//! the cluster gives it, else the next number.
 
-use redis::Value;
+mod naming;
 
-use crate::model::{Role, Slot, SlotRange, SlotSet};
+use std::net::IpAddr;
 
-/// One shard in the answer to CLUSTER SHARDS or CLUSTER SLOTS.
+use super::answers::{MemberAnswer, ShardAnswer};
+use super::fixed;
+use super::role::RoleAnswer;
+use crate::model::{Endpoint, Group, GroupKey, Node, Role, Shard, SlotSet};
+
+/// A node by the name it was asked under, and the addresses behind that name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShardAnswer {
-    /// The slots it owns.
-    pub slots: SlotSet,
-    /// Its members.
-    pub members: Vec<MemberAnswer>,
+pub struct Known {
+    /// The name: configured, or announced by another node.
+    pub endpoint: Endpoint,
+    /// The addresses it resolved to.
+    pub addresses: Vec<IpAddr>,
 }
 
-/// One member of a shard, by every name it is announced under.
+/// A shard as its cluster shows it, not yet named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MemberAnswer {
-    /// The node's random name.
-    pub id: String,
-    /// What the cluster would have clients connect to; nothing where it doesn't know.
-    pub preferred: Option<String>,
-    /// Its address.
-    pub address: Option<String>,
-    /// Its name.
-    pub hostname: Option<String>,
-    /// The port for plain connections.
-    pub port: Option<u16>,
-    /// The port for TLS.
-    pub tls_port: Option<u16>,
-    /// The role it had in the eyes of the node that answered.
+pub struct Sighting {
+    /// Its members; where the role is open, ROLE will tell.
+    pub members: Vec<Member>,
+    /// Its slots, where there are slots.
+    pub slots: Option<SlotSet>,
+    /// The cluster's own name for it (CLUSTER MYSHARDID), where it has been asked for.
+    pub shard_id: Option<String>,
+}
+
+/// A member of a sighted shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where it is reached, which is its name.
+    pub endpoint: Endpoint,
+    /// Its role in the eyes of whoever answered.
     pub role: Option<Role>,
     /// Whether the cluster has given it up.
     pub failed: bool,
 }
 
-/// Reads CLUSTER SHARDS (7.0 and later); `None` if it has another shape.
-pub fn parse_shards(answer: &Value) -> Option<Vec<ShardAnswer>> {
-    items(answer)?
+/// The shards that a cluster's node `asked` announces. `configured` are the names by which people know the nodes: an announced
+/// address behind one of them goes by that name.
+pub fn of_cluster(shards: &[ShardAnswer], asked: &Known, configured: &[Known], encrypted: bool) -> Vec<Sighting> {
+    let all: Vec<&MemberAnswer> = shards.iter().flat_map(|shard| &shard.members).collect();
+    let named: Vec<(&Endpoint, &str)> = configured
         .iter()
-        .map(|shard| {
-            let slots = items(entry(shard, "slots")?)?;
-            let members = items(entry(shard, "nodes")?)?;
-            Some(ShardAnswer {
-                slots: SlotSet::new(slots.chunks_exact(2).filter_map(|pair| range(&pair[0], &pair[1]))),
-                members: members.iter().map(member).collect::<Option<_>>()?,
-            })
+        .filter_map(|known| {
+            let mut behind = all.iter().filter(|member| is_behind(known, member));
+            // A name with several nodes behind it, such as a configuration endpoint, is none of them.
+            match (behind.next(), behind.next()) {
+                (Some(only), None) => Some((&known.endpoint, only.id.as_str())),
+                _ => None,
+            }
         })
+        .collect();
+    let endpoint = |member: &MemberAnswer| match named.iter().find(|(_, id)| *id == member.id) {
+        Some((endpoint, _)) => (*endpoint).clone(),
+        None => announced(member, asked, encrypted),
+    };
+    let mut sightings: Vec<Sighting> = shards
+        .iter()
+        .map(|shard| Sighting {
+            members: shard
+                .members
+                .iter()
+                .map(|member| Member {
+                    endpoint: endpoint(member),
+                    role: member.role,
+                    failed: member.failed,
+                })
+                .collect(),
+            slots: Some(shard.slots.clone()),
+            shard_id: None,
+        })
+        .collect();
+    sightings.sort_by_key(|shard| {
+        (
+            first_slot(shard),
+            shard.members.iter().map(|member| member.endpoint.clone()).min(),
+        )
+    });
+    sightings
+}
+
+/// The shards without a cluster: each primary with its replicas, in the order they were asked. Nodes that are only spoken of
+/// belong to them too.
+pub fn of_roles(answers: &[(Known, RoleAnswer)]) -> Vec<Sighting> {
+    let mut sightings: Vec<Sighting> = Vec::new();
+    for (known, role) in answers {
+        let mut members = vec![Member {
+            endpoint: known.endpoint.clone(),
+            role: Some(role.role()),
+            failed: false,
+        }];
+        for related in relatives(role) {
+            members.push(Member {
+                endpoint: name_of(related, answers),
+                role: None,
+                failed: false,
+            });
+        }
+        join(&mut sightings, members);
+    }
+    sightings
+}
+
+/// Adds configured nodes that don't answer: to the shard they were in, else to the only one there is. Elsewhere they would be a
+/// guess, so they stay out until they answer.
+pub fn with_silent(previous: Option<&Group>, mut sightings: Vec<Sighting>, silent: &[Endpoint]) -> Vec<Sighting> {
+    for endpoint in silent {
+        let belongs = |sighting: &Sighting| sighting.members.iter().any(|member| member.endpoint == *endpoint);
+        if sightings.iter().any(belongs) {
+            continue;
+        }
+        let mut shards = previous.into_iter().flat_map(|group| &group.shards);
+        let was_in = shards.find(|shard| shard.nodes.iter().any(|node| node.endpoint == *endpoint));
+        let home = match (was_in, sightings.as_mut_slice()) {
+            (None, [only]) => Some(only),
+            (None, _) => None,
+            (Some(shard), sightings) => sightings
+                .iter_mut()
+                .find(|sighting| naming::shared_members(shard, sighting) > 0),
+        };
+        if let Some(home) = home {
+            home.members.push(Member {
+                endpoint: endpoint.clone(),
+                role: None,
+                failed: true,
+            });
+        }
+    }
+    sightings
+}
+
+/// The nodes that `role` speaks of and that haven't been asked yet.
+pub fn unasked(role: &RoleAnswer, asked: &[Known]) -> Vec<Endpoint> {
+    relatives(role)
+        .filter(|endpoint| !is_known(endpoint, asked))
+        .cloned()
         .collect()
 }
 
-fn member(node: &Value) -> Option<MemberAnswer> {
-    let named = |name| {
-        entry(node, name)
-            .and_then(text)
-            .filter(|text| known(text))
-            .map(str::to_owned)
-    };
-    let port = |name| {
-        entry(node, name)
-            .and_then(number)
-            .and_then(|port| u16::try_from(port).ok())
-    };
-    Some(MemberAnswer {
-        id: named("id")?,
-        preferred: named("endpoint"),
-        address: named("ip"),
-        hostname: named("hostname"),
-        port: port("port"),
-        tls_port: port("tls-port"),
-        role: match entry(node, "role").and_then(text) {
-            Some("master") => Some(Role::Primary),
-            Some("replica" | "slave") => Some(Role::Replica),
-            _ => None,
-        },
-        failed: entry(node, "health").and_then(text) == Some("fail"),
+/// Whether `endpoint` is one of these nodes, by name or by address.
+pub fn is_known(endpoint: &Endpoint, asked: &[Known]) -> bool {
+    asked.iter().any(|known| is_at(known, endpoint))
+}
+
+/// Whether the shard's name follows from the group as it was, so that the cluster needn't be asked for it.
+pub fn is_familiar(previous: Option<&Group>, sighting: &Sighting) -> bool {
+    previous.is_some_and(|group| {
+        group
+            .shards
+            .iter()
+            .any(|shard| naming::shared_members(shard, sighting) > 0)
     })
 }
-/// Reads CLUSTER SLOTS, whose entries are ranges of slots: those of one primary are one shard. `None` if it has another shape.
-pub fn parse_slots(answer: &Value) -> Option<Vec<ShardAnswer>> {
-    let mut shards: Vec<(Vec<SlotRange>, Vec<MemberAnswer>)> = Vec::new();
-    for entry in items(answer)? {
-        let [first, last, members @ ..] = items(entry)? else {
-            return None;
-        };
-        let range = range(first, last)?;
-        let members: Vec<MemberAnswer> = members
-            .iter()
-            .enumerate()
-            .map(|(place, member)| slot_member(place, member))
-            .collect::<Option<_>>()?;
-        let primary = &members.first()?.id;
-        match shards.iter_mut().find(|(_, known)| known[0].id == *primary) {
-            Some((ranges, _)) => ranges.push(range),
-            None => shards.push((vec![range], members)),
+
+/// The group that these shards are, each under the name it had in `previous`.
+pub fn topology(key: GroupKey, previous: Option<&Group>, sightings: Vec<Sighting>) -> Group {
+    let sightings = naming::reunited(previous, sightings);
+    let names = naming::names(previous, &sightings);
+    let mut shards: Vec<Shard> = names
+        .into_iter()
+        .zip(sightings)
+        .map(|(id, sighting)| {
+            let mut nodes: Vec<Node> = sighting.members.into_iter().map(node).collect();
+            nodes.sort_by(|one, other| one.id.cmp(&other.id));
+            nodes.dedup_by(|one, other| one.id == other.id);
+            Shard {
+                id,
+                nodes,
+                slots: sighting.slots,
+            }
+        })
+        .collect();
+    shards.sort_by(|one, other| one.id.cmp(&other.id));
+    Group { key, shards }
+}
+
+fn node(member: Member) -> Node {
+    Node {
+        role: member.role.filter(|_| !member.failed),
+        ..fixed::node(member.endpoint)
+    }
+}
+
+/// Where a member is reached by its cluster's word. A certificate carries names rather than addresses.
+fn announced(member: &MemberAnswer, asked: &Known, encrypted: bool) -> Endpoint {
+    let MemberAnswer {
+        preferred,
+        address,
+        hostname,
+        port,
+        tls_port,
+        ..
+    } = member;
+    let host = if encrypted {
+        hostname.as_ref().or(preferred.as_ref()).or(address.as_ref())
+    } else {
+        preferred.as_ref().or(address.as_ref()).or(hostname.as_ref())
+    };
+    let port = if encrypted {
+        tls_port.or(*port)
+    } else {
+        port.or(*tls_port)
+    };
+    // A cluster that doesn't know a member's address means the one it was asked at.
+    Endpoint::new(
+        host.map_or(asked.endpoint.host(), String::as_str),
+        port.unwrap_or(asked.endpoint.port()),
+    )
+}
+
+fn is_behind(known: &Known, member: &MemberAnswer) -> bool {
+    let ports = [member.port, member.tls_port];
+    let hosts = [&member.preferred, &member.address, &member.hostname];
+    ports.contains(&Some(known.endpoint.port())) && hosts.into_iter().flatten().any(|host| is_host(known, host))
+}
+
+fn is_at(known: &Known, endpoint: &Endpoint) -> bool {
+    known.endpoint.port() == endpoint.port() && is_host(known, endpoint.host())
+}
+
+fn is_host(known: &Known, host: &str) -> bool {
+    known.endpoint.host().eq_ignore_ascii_case(host)
+        || host
+            .parse()
+            .is_ok_and(|address: IpAddr| known.addresses.contains(&address))
+}
+
+fn relatives(role: &RoleAnswer) -> Box<dyn Iterator<Item = &Endpoint> + '_> {
+    match role {
+        RoleAnswer::Primary { replicas, .. } => Box::new(replicas.iter().map(|(endpoint, _)| endpoint)),
+        RoleAnswer::Replica { primary, .. } => Box::new(std::iter::once(primary)),
+    }
+}
+
+/// The name under which the node at `endpoint` was asked, else that endpoint.
+fn name_of(endpoint: &Endpoint, answers: &[(Known, RoleAnswer)]) -> Endpoint {
+    let asked = answers.iter().find(|(known, _)| is_at(known, endpoint));
+    asked.map_or(endpoint, |(known, _)| &known.endpoint).clone()
+}
+
+/// Adds `members` to the shard that has one of them, and makes one shard of all that turn out to be one.
+fn join(sightings: &mut Vec<Sighting>, members: Vec<Member>) {
+    let shares = |sighting: &Sighting| {
+        let known = |member: &Member| sighting.members.iter().any(|other| other.endpoint == member.endpoint);
+        members.iter().any(known)
+    };
+    let first = sightings.iter().position(shares).unwrap_or(sightings.len());
+    let mut joined = Sighting::default();
+    for sighting in sightings.extract_if(.., |sighting| shares(sighting)) {
+        joined.members.extend(sighting.members);
+    }
+    for member in members {
+        match joined
+            .members
+            .iter_mut()
+            .find(|known| known.endpoint == member.endpoint)
+        {
+            Some(known) => known.role = known.role.or(member.role),
+            None => joined.members.push(member),
         }
     }
-    let shards = shards.into_iter().map(|(ranges, members)| ShardAnswer {
-        slots: SlotSet::new(ranges),
-        members,
-    });
-    Some(shards.collect())
+    sightings.insert(first, joined);
 }
 
-fn slot_member(place: usize, member: &Value) -> Option<MemberAnswer> {
-    let [preferred, port, id, more @ ..] = items(member)? else {
-        return None;
-    };
-    let preferred = text(preferred).filter(|text| known(text)).map(str::to_owned);
-    // The port is the one for the kind of connection that asked.
-    let port = u16::try_from(number(port)?).ok();
-    let more = |name| {
-        more.first()
-            .and_then(|more| entry(more, name))
-            .and_then(text)
-            .filter(|text| known(text))
-            .map(str::to_owned)
-    };
-    Some(MemberAnswer {
-        id: text(id)?.to_owned(),
-        address: more("ip"),
-        hostname: more("hostname"),
-        preferred,
-        port,
-        tls_port: port,
-        role: Some(if place == 0 { Role::Primary } else { Role::Replica }),
-        failed: false,
-    })
+fn first_slot(sighting: &Sighting) -> u16 {
+    let ranges = sighting.slots.as_ref().map(SlotSet::ranges).unwrap_or_default();
+    ranges.first().map_or(u16::MAX, |range| range.first.number())
 }
 
-/// Servers write `?` or nothing for what they don't know.
-fn known(text: &str) -> bool {
-    !text.is_empty() && text != "?"
-}
-
-fn range(first: &Value, last: &Value) -> Option<SlotRange> {
-    let slot = |value| Slot::new(u16::try_from(number(value)?).ok()?);
-    Some(SlotRange {
-        first: slot(first)?,
-        last: slot(last)?,
-    })
-}
-
-/// The value after `name` in a flat list of names and values.
-fn entry<'answer>(list: &'answer Value, name: &str) -> Option<&'answer Value> {
-    let pairs = items(list)?.chunks_exact(2);
-    pairs
-        .into_iter()
-        .find(|pair| text(&pair[0]) == Some(name))
-        .map(|pair| &pair[1])
-}
-
-pub(super) fn items(value: &Value) -> Option<&[Value]> {
-    match value {
-        Value::Array(items) => Some(items),
-        _ => None,
-    }
-}
-
-pub(super) fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) => Some(text),
-        _ => None,
-    }
-}
-
-pub(super) fn number(value: &Value) -> Option<u64> {
-    match value {
-        Value::Int(number) => u64::try_from(*number).ok(),
-        value => text(value)?.parse().ok(),
-    }
-}
+#[cfg(test)]
+mod tests;

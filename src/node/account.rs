@@ -1,5 +1,6 @@
 //! Keeps what our own connections cost a node: one account per node, shared by all connections to it.
 
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::BoxStream;
-use crate::model::{Bytes, OwnCost};
+use crate::model::{Bytes, Endpoint, OwnCost};
 
 /// The running sum of a node's [`OwnCost`]. Clones are the same account.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +17,7 @@ pub struct Account(Arc<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
-    commands: Mutex<std::collections::BTreeMap<&'static str, u64>>,
+    commands: Mutex<BTreeMap<&'static str, u64>>,
     sent: AtomicU64,
     received: AtomicU64,
 }
@@ -40,6 +41,24 @@ impl Account {
     pub(super) fn count(&self, command: &'static str) {
         let mut commands = self.0.commands.lock().unwrap_or_else(PoisonError::into_inner);
         *commands.entry(command).or_default() += 1;
+    }
+}
+
+/// Every node's account, by where the node listens. Clones are the same book.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts(Arc<Mutex<HashMap<Endpoint, Account>>>);
+
+impl Accounts {
+    /// The account of the node at `endpoint`; an empty one at first.
+    pub fn of(&self, endpoint: &Endpoint) -> Account {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.entry(endpoint.clone()).or_default().clone()
+    }
+
+    /// Closes the accounts of all nodes but these.
+    pub fn keep(&self, endpoints: impl Fn(&Endpoint) -> bool) {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|endpoint, _| endpoints(endpoint));
     }
 }
 

@@ -14,8 +14,8 @@ use super::credentials::Credentials;
 use super::greeting::{Greeted, greet};
 use super::raw::{Command, accepted, account_for, spoken};
 use super::{Dialer, LinkError};
+use crate::discovery::answers::{self, ShardAnswer};
 use crate::discovery::role::RoleAnswer;
-use crate::discovery::topology::{self, ShardAnswer};
 use crate::model::Endpoint;
 
 /// How patient a link is.
@@ -152,9 +152,9 @@ impl Link {
         let sharded = self.version.takes_sections();
         let command = if sharded { "CLUSTER|SHARDS" } else { "CLUSTER|SLOTS" };
         let parse = if sharded {
-            topology::parse_shards
+            answers::parse_shards
         } else {
-            topology::parse_slots
+            answers::parse_slots
         };
         match self.ask(Command::new(command)).await {
             Ok(answer) => match parse(&answer) {

@@ -11,6 +11,7 @@ mod link;
 mod network;
 pub mod probe;
 mod raw;
+pub mod survey;
 mod tap;
 mod tls;
 
@@ -21,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 
 use crate::model::Endpoint;
 
-pub use account::Account;
+pub use account::{Account, Accounts};
 pub use credentials::{AuthSettings, Credentials, CredentialsError};
 pub use error::LinkError;
 pub use link::{ClientLine, Link, LinkSettings, Version};
