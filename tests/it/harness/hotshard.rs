@@ -48,7 +48,7 @@ impl Hotshard {
             Some(status) => Ok(Err(format!("{status}\n{}", process.last_words()))),
             None => address_in(&(process.stdout() + &process.stderr()))
                 .map(Ok)
-                .ok_or("no URL in its output"),
+                .ok_or("no address in its output"),
         };
         let address = eventually("hotshard says where it listens", START_DEADLINE, listening).await;
         let address = address.unwrap_or_else(|words| panic!("hotshard {arguments:?} ended: {words}"));
@@ -108,11 +108,34 @@ impl Hotshard {
     }
 }
 
-/// The first `http://127.0.0.1:port` in what it wrote.
+/// Where it listens, from the first whole line that says so: a URL (`demo`) or a log line (`serve`).
 fn address_in(output: &str) -> Option<SocketAddr> {
-    let start = output.find("http://127.0.0.1:")? + "http://".len();
-    let rest = &output[start..];
-    // A number at the very end may still be half written.
-    let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.' && letter != ':')?;
-    rest[..end].trim_end_matches(['.', ':']).parse().ok()
+    let whole = output.rfind('\n').map_or("", |end| &output[..end]);
+    let says_so = |line: &&str| line.contains("http://") || line.contains("listening");
+    whole.lines().filter(says_so).find_map(|line| {
+        let address = &line[line.find("127.0.0.1:")?..];
+        let end = address.find(|letter: char| !letter.is_ascii_digit() && letter != '.' && letter != ':');
+        address[..end.unwrap_or(address.len())].parse().ok()
+    })
+}
+
+#[test]
+fn an_address_is_read_from_a_url_and_from_a_log_line() {
+    let check = |output: &str, expected: Option<&str>| {
+        assert_eq!(
+            address_in(output).map(|address| address.to_string()).as_deref(),
+            expected,
+            "{output}"
+        );
+    };
+    check("Look at http://127.0.0.1:9468/ now\n", Some("127.0.0.1:9468"));
+    check(
+        "polling 127.0.0.1:6379\nINFO listening address=127.0.0.1:9468\n",
+        Some("127.0.0.1:9468"),
+    );
+    check(
+        "{\"message\":\"listening\",\"address\":\"127.0.0.1:9468\"}\n",
+        Some("127.0.0.1:9468"),
+    );
+    check("INFO listening address=127.0.0.1:94", None);
 }
