@@ -1,13 +1,16 @@
 //! `hotshard check`: is the configuration sound, and what would be watched?
 
 use std::fmt::Write as _;
+use std::fs::File;
 
 use clap::Args;
 
 use super::{Outcome, SettingsArgs};
 use crate::config::{Loaded, Members, Settings};
-use crate::engine::settings::NodeChoice;
+use crate::engine::settings::{MonitorSettings, NodeChoice};
+use crate::model::Endpoint;
 use crate::model::written::show_duration;
+use crate::node::{AuthSettings, TlsSettings};
 
 /// Check a configuration and tell what would be watched
 #[derive(Debug, Args)]
@@ -20,7 +23,7 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     let loaded = args.settings.load()?;
     loaded.settings.require_groups()?;
-    super::log::start(&loaded.settings.log)?;
+    super::log::start(&loaded.settings.log);
     super::print(describe(&loaded))?;
     Ok(Outcome::Done)
 }
@@ -38,32 +41,83 @@ fn describe(loaded: &Loaded) -> String {
 fn groups(text: &mut String, settings: &Settings) -> std::fmt::Result {
     writeln!(text, "Groups:")?;
     for group in &settings.groups {
-        match group.members() {
+        let endpoints = match group.members() {
             Ok(Members::Seeds(seeds)) => {
-                let seeds: Vec<String> = seeds.iter().map(ToString::to_string).collect();
-                writeln!(text, "  {}: the cluster found from {}", group.key(), seeds.join(" or "))?;
+                let shown: Vec<String> = seeds.iter().map(ToString::to_string).collect();
+                writeln!(text, "  {}: the cluster found from {}", group.key(), shown.join(" or "))?;
+                seeds
             }
             Ok(Members::Given(nodes)) => {
                 writeln!(text, "  {}: these nodes", group.key())?;
-                for (endpoint, shard) in nodes {
+                for (endpoint, shard) in &nodes {
                     writeln!(text, "    {endpoint} in shard {shard}")?;
                 }
+                nodes.into_iter().map(|(endpoint, _)| endpoint).collect()
             }
-            Err(_) => {}
-        }
+            // It was refused when it was read.
+            Err(_) => continue,
+        };
+        writeln!(text, "    {}", encryption(settings.tls_of(group), &endpoints))?;
+        writeln!(text, "    {}", login(settings.auth_of(group)))?;
     }
     Ok(())
 }
 
-fn routine(text: &mut String, settings: &Settings) -> std::fmt::Result {
-    let (poll, monitor) = (&settings.poll, &settings.monitor);
-    writeln!(text, "\nLoad: INFO of every node each {}", show_duration(poll.interval))?;
-    if !monitor.enabled {
-        return writeln!(text, "Windows: none (monitor.enabled is false)");
+fn encryption(tls: &TlsSettings, endpoints: &[Endpoint]) -> String {
+    let encrypted = endpoints.iter().filter(|endpoint| tls.wanted(endpoint, None)).count();
+    let trust = match (&tls.ca_file, tls.insecure) {
+        (_, true) => "whatever certificate they show (tls.insecure)".to_owned(),
+        (Some(file), false) => format!("certificates of {}", file.display()),
+        (None, false) => "certificates the operating system trusts".to_owned(),
+    };
+    match encrypted {
+        0 => "in plain text".to_owned(),
+        all if all == endpoints.len() => format!("over TLS, with {trust}"),
+        some => format!("{some} of them over TLS, with {trust}"),
     }
-    writeln!(
-        text,
-        "Windows: {}, {} each on {} of each shard, at most {} at the same time",
+}
+
+fn login(auth: &AuthSettings) -> String {
+    let mut sources = Vec::new();
+    if let Some(name) = &auth.password_env {
+        let set = if std::env::var_os(name).is_some() {
+            ""
+        } else {
+            " (not set here)"
+        };
+        sources.push(format!("the variable {name}{set}"));
+    }
+    if let Some(path) = &auth.password_file {
+        // A name under which there is nothing may be the password itself, written in the wrong place.
+        sources.push(match File::open(path) {
+            Ok(_) => format!("the file {}", path.display()),
+            Err(_) => "the file of auth.password_file (can't be read here)".to_owned(),
+        });
+    }
+    let user = auth
+        .username
+        .as_ref()
+        .map_or_else(String::new, |user| format!(" as {user}"));
+    match sources.is_empty() {
+        true => format!("without a password{user}"),
+        false => format!("with the password in {}{user}", sources.join(" or ")),
+    }
+}
+
+fn routine(text: &mut String, settings: &Settings) -> std::fmt::Result {
+    let (poll, monitor, web) = (&settings.poll, &settings.monitor, &settings.web);
+    writeln!(text, "\nLoad: INFO of every node each {}", show_duration(poll.interval))?;
+    writeln!(text, "Windows: {}", windows(monitor))?;
+    let addresses: Vec<String> = web.listen_address.iter().map(ToString::to_string).collect();
+    writeln!(text, "Figures: {} at {}", web.telemetry_path, addresses.join(" and "))
+}
+
+fn windows(monitor: &MonitorSettings) -> String {
+    if !monitor.enabled {
+        return "none (monitor.enabled is false)".into();
+    }
+    format!(
+        "{}, {} each on {} of each shard, at most {} at the same time",
         monitor.schedule,
         show_duration(monitor.window),
         match monitor.nodes {

@@ -45,6 +45,13 @@ pub(super) fn end(result: anyhow::Result<Outcome>) -> ExitCode {
         Err(error) if is_reader_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(&message(&error));
+            if let Some(instead) = error
+                .downcast_ref::<ConfigError>()
+                .and_then(|error| error.instead.as_ref())
+            {
+                // Nobody reads it: what is wrong has been said.
+                let _ = super::print(instead);
+            }
             ExitCode::from(code(&error))
         }
     }

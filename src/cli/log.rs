@@ -5,16 +5,11 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::UsageError;
 use crate::config::{LogFormat, LogSettings};
 
 /// Starts the log of this process; a second call changes nothing.
-pub fn start(settings: &LogSettings) -> Result<(), UsageError> {
-    let filter = EnvFilter::builder().parse(&settings.level).map_err(|_| {
-        UsageError(
-            "log.level is no level; write error, warn, info, debug or trace, or \"info,hotshard::node=debug\"".into(),
-        )
-    })?;
+pub fn start(settings: &LogSettings) {
+    let filter = EnvFilter::builder().parse_lossy(settings.level.to_string());
     let terminal = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr);
     // It fails if a log was started before: then that one stays.
@@ -26,7 +21,6 @@ pub fn start(settings: &LogSettings) -> Result<(), UsageError> {
             .with_target(false)
             .try_init(),
     };
-    Ok(())
 }
 
 fn colours_wanted() -> bool {

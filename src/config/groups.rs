@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Endpoint, GroupId, GroupKey, Region, ShardId};
+use crate::node::{AuthSettings, TlsSettings};
 
 /// One replication group as the file names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,12 @@ pub struct GroupSettings {
     /// Seeds (`host:port`), or every node with its shard (`host:port:shard`).
     #[serde(default)]
     pub endpoints: Vec<String>,
+    /// Another way in than everybody's.
+    #[serde(default)]
+    pub auth: Option<AuthSettings>,
+    /// Another encryption than everybody's.
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
 }
 
 /// What a group's endpoints mean.

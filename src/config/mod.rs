@@ -8,22 +8,27 @@ mod layer;
 mod log;
 mod manual;
 mod problem;
+mod reading;
+mod seed;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
-use figment::value::{Dict, Value};
-use serde::de::DeserializeOwned;
+use figment::value::Dict;
 use serde::{Deserialize, Serialize};
 
 pub use groups::{GroupSettings, Members};
-use layer::{Layer, find};
-pub use log::{LogFormat, LogSettings};
+use layer::Layer;
+pub use log::{LogFormat, LogLevel, LogLevelError, LogSettings};
 pub use manual::{Manual, Section, Setting, TEXT};
 pub use problem::{ConfigError, Place, Problem};
+use reading::Reading;
 
+use crate::analysis::pattern::PatternSettings;
 use crate::engine::settings::{MonitorSettings, PollSettings};
+use crate::export::http::WebSettings;
+use crate::node::{AuthSettings, TlsSettings};
 
 /// Every setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,10 +37,18 @@ pub struct Settings {
     /// What to watch.
     #[serde(skip)]
     pub groups: Vec<GroupSettings>,
+    /// Where the password is found.
+    pub auth: AuthSettings,
+    /// How connections are encrypted.
+    pub tls: TlsSettings,
     /// How load figures are read.
     pub poll: PollSettings,
     /// When and where windows are opened.
     pub monitor: MonitorSettings,
+    /// How keys become patterns.
+    pub patterns: PatternSettings,
+    /// Where figures leave.
+    pub web: WebSettings,
     /// What is said on standard error.
     pub log: LogSettings,
 }
@@ -75,6 +88,16 @@ impl Settings {
     /// The defaults: nothing to watch, and everything else as `config/hotshard.toml` has it.
     pub fn defaults() -> Self {
         defaults().extract().expect("a test reads the embedded file")
+    }
+
+    /// Where the password of a group's nodes is found.
+    pub fn auth_of<'a>(&'a self, group: &'a GroupSettings) -> &'a AuthSettings {
+        group.auth.as_ref().unwrap_or(&self.auth)
+    }
+
+    /// How connections to a group's nodes are encrypted.
+    pub fn tls_of<'a>(&'a self, group: &'a GroupSettings) -> &'a TlsSettings {
+        group.tls.as_ref().unwrap_or(&self.tls)
     }
 
     /// Refuses settings without any group: there would be nothing to watch.
@@ -119,14 +142,18 @@ impl Sources {
                 settings: Settings { groups, ..settings },
                 written: written(&merged, &place),
             }),
-            _ => Err(ConfigError { problems }),
+            _ => Err(ConfigError {
+                problems,
+                instead: None,
+            }),
         }
     }
 
     /// The layers above the defaults, the lowest first.
-    fn layers(&self, problems: &mut Vec<Problem>) -> Result<Vec<Layer>, Problem> {
+    fn layers(&self, problems: &mut Vec<Problem>) -> Result<Vec<Layer>, ConfigError> {
         let mut layers = Vec::new();
         if let Some(path) = &self.file {
+            refuse_yaml(path)?;
             layers.push(Layer::file(path, problems)?);
         }
         let variables = self.variables.iter().map(|(name, text)| (name.as_str(), text.as_str()));
@@ -140,140 +167,36 @@ impl Sources {
     }
 }
 
+/// YAML is answered with TOML, where it is clear what was meant.
+fn refuse_yaml(path: &Path) -> Result<(), ConfigError> {
+    if !seed::is_yaml(path) {
+        return Ok(());
+    }
+    // What can't be read is told by whoever reads it next.
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return Ok(());
+    };
+    let instead = seed::equivalent(&text);
+    let cure = match instead {
+        Some(_) => "the same in TOML is on standard output",
+        None => "`hotshard check --help` lists the settings",
+    };
+    let text = format!("this is YAML, and a configuration is TOML; {cure}");
+    Err(ConfigError {
+        problems: vec![Problem {
+            place: Place::line(path, None),
+            text,
+        }],
+        instead,
+    })
+}
+
 fn defaults() -> Figment {
     Figment::from(Toml::string(TEXT))
 }
 
 fn plain_values(figment: &Figment) -> Dict {
     figment.extract().expect("tables merge into a table")
-}
-
-/// Values becoming settings, with what was wrong on the way.
-struct Reading<'a> {
-    place: &'a dyn Fn(&[String]) -> Place,
-    problems: Vec<Problem>,
-}
-
-impl Reading<'_> {
-    fn groups(&mut self, list: Option<Value>) -> Vec<GroupSettings> {
-        let elements = match list {
-            Some(Value::Array(_, elements)) => elements,
-            Some(_) => {
-                self.refuse(
-                    &["groups".to_owned()],
-                    "groups is no list of tables; write [[groups]]".into(),
-                );
-                Vec::new()
-            }
-            None => Vec::new(),
-        };
-        let mut groups: Vec<GroupSettings> = Vec::new();
-        for (position, element) in elements.into_iter().enumerate() {
-            let path = ["groups".to_owned(), position.to_string()];
-            let Some(group) = self.read::<GroupSettings>(element, &path, &Dict::new()) else {
-                continue;
-            };
-            self.check_group(&group, &path, &groups);
-            groups.push(group);
-        }
-        groups
-    }
-
-    fn check_group(&mut self, group: &GroupSettings, path: &[String], others: &[GroupSettings]) {
-        let id = &group.id;
-        if id.as_str().is_empty() {
-            self.refuse(
-                &extended(path, "id"),
-                "a group's id is empty; write the replication group's id".into(),
-            );
-        }
-        if others.iter().any(|other| other.key() == group.key()) {
-            self.refuse(
-                &extended(path, "id"),
-                format!("there are two groups {}; each needs its own id", group.key()),
-            );
-        }
-        for (position, text) in group.members().err().unwrap_or_default() {
-            let endpoints = extended(path, "endpoints");
-            match position {
-                Some(position) => {
-                    let at = extended(&endpoints, &position.to_string());
-                    self.refuse(&at, format!("endpoint {} of the group {id}: {text}", position + 1));
-                }
-                None => self.refuse(&endpoints, format!("the group {id} {text}")),
-            }
-        }
-    }
-
-    fn settings(&mut self, values: Dict) -> Option<Settings> {
-        let below = plain_values(&defaults());
-        self.read(Value::from(values), &[], &below)
-    }
-
-    /// Reads a value; what is refused is noted, put back to its default, and the rest read on, so that all problems show at once.
-    fn read<Target: DeserializeOwned>(&mut self, mut value: Value, at: &[String], below: &Dict) -> Option<Target> {
-        loop {
-            let error = match value.deserialize::<Target>() {
-                Ok(read) => return Some(read),
-                Err(error) => error,
-            };
-            let path: Vec<String> = at.iter().chain(&error.path).cloned().collect();
-            if !self.is_refused_already(&path, &error.kind) {
-                self.refuse(&path, problem::refusal(&layer::section_of(&path), &error.kind));
-            }
-            // Within a list the whole list goes: positions must not shift.
-            let inner: Vec<String> = error
-                .path
-                .iter()
-                .take_while(|name| name.parse::<usize>().is_err())
-                .cloned()
-                .collect();
-            if !put_back(&mut value, &inner, find(below, &inner)) {
-                return None;
-            }
-        }
-    }
-
-    /// A key that was refused and taken out is missing afterwards; that isn't news.
-    fn is_refused_already(&self, path: &[String], kind: &figment::error::Kind) -> bool {
-        let figment::error::Kind::MissingField(field) = kind else {
-            return false;
-        };
-        (self.place)(&extended(path, field)) != Place::Nowhere
-    }
-
-    fn refuse(&mut self, path: &[String], text: String) {
-        // A missing key has no line; its table has.
-        let place = (1..=path.len())
-            .rev()
-            .map(|length| (self.place)(&path[..length]))
-            .find(|place| *place != Place::Nowhere);
-        self.problems.push(Problem {
-            place: place.unwrap_or(Place::Nowhere),
-            text,
-        });
-    }
-}
-
-fn extended(path: &[String], name: &str) -> Vec<String> {
-    let mut path = path.to_vec();
-    path.push(name.to_owned());
-    path
-}
-
-/// Sets the value at `path` to `default`, or removes it; `false` if nothing changed.
-fn put_back(value: &mut Value, path: &[String], default: Option<&Value>) -> bool {
-    let (Some((first, rest)), Value::Dict(_, table)) = (path.split_first(), value) else {
-        return false;
-    };
-    if !rest.is_empty() {
-        return table.get_mut(first).is_some_and(|inner| put_back(inner, rest, default));
-    }
-    match default {
-        Some(default) if table.get(first) == Some(default) => false,
-        Some(default) => table.insert(first.clone(), default.clone()).is_some(),
-        None => table.remove(first).is_some(),
-    }
 }
 
 fn written(merged: &Figment, place: &dyn Fn(&[String]) -> Place) -> Vec<WrittenSetting> {

@@ -11,12 +11,15 @@ use figment::error::{Actual, Kind};
 pub struct ConfigError {
     /// At least one, in the order of the layers.
     pub problems: Vec<Problem>,
+    /// A whole file that would do instead.
+    pub instead: Option<String>,
 }
 
 impl From<Problem> for ConfigError {
     fn from(problem: Problem) -> Self {
         Self {
             problems: vec![problem],
+            instead: None,
         }
     }
 }

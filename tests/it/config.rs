@@ -1,6 +1,10 @@
 //! The configuration from the outside: layers, mistakes and their cures, and secrets that stay where they are.
 
 use expect_test::{Expect, expect};
+use hotshard::analysis::pattern::PatternSettings;
+use hotshard::config::{Settings, Sources, TEXT};
+use hotshard::export::http::WebSettings;
+use hotshard::node::{AuthSettings, TlsSettings};
 use tempfile::TempDir;
 
 use crate::cli::{hotshard, told};
@@ -33,15 +37,25 @@ fn flags_win_over_environment_over_file_over_defaults() {
             ("HOTSHARD_MONITOR__WINDOW", "40s"),
             ("HOTSHARD_MONITOR__SAME_ZONE", "007"),
         ],
-        &["--monitor.window", "1m", "--monitor.concurrency=4"],
+        &[
+            "--monitor.window",
+            "1m",
+            "--monitor.concurrency=4",
+            "--web.listen-address=:80",
+            "--web.listen-address=[::1]:81",
+            "--web.enable-lifecycle",
+        ],
         expect![[r#"
             The configuration is sound.
 
             Groups:
               orders: the cluster found from 10.0.3.7:6379
+                in plain text
+                without a password
 
             Load: INFO of every node each 20s
             Windows: every 5m, 1m each on a replica of each shard, at most 4 at the same time
+            Figures: /metrics at :80 and [::1]:81
 
             Settings that were written:
               poll.interval = "20s"  (h.toml:5)
@@ -49,6 +63,8 @@ fn flags_win_over_environment_over_file_over_defaults() {
               monitor.window = "1m"  (--monitor.window)
               monitor.same_zone = "007"  (HOTSHARD_MONITOR__SAME_ZONE)
               monitor.concurrency = 4  (--monitor.concurrency)
+              web.listen_address = [":80", "[::1]:81"]  (--web.listen-address)
+              web.enable_lifecycle = true  (--web.enable-lifecycle)
             exit code 0
         "#]],
     );
@@ -130,6 +146,64 @@ fn groups_that_make_no_sense_are_refused_with_a_sentence_each() {
 }
 
 #[test]
+fn a_group_may_have_its_own_way_in() {
+    check(
+        "[[groups]]\nid = \"a\"\nendpoints = [\"h:1:0001\", \"[fd00::7]:2:0002\"]\n\
+         [[groups]]\nid = \"a\"\nregion = \"eu-central-1\"\nendpoints = [\"x.cache.amazonaws.com:6379\", \"h:3\"]\n\
+         [groups.auth]\nusername = \"hotshard\"\npassword_file = \"/nowhere/token\"\n\
+         [groups.tls]\ninsecure = true\n\
+         [auth]\npassword_env = \"ORDERS_TOKEN\"\n",
+        &[("ORDERS_TOKEN", "planted")],
+        &["--patterns.learn-after", "9"],
+        expect![[r#"
+            The configuration is sound.
+
+            Groups:
+              a: these nodes
+                h:1 in shard 0001
+                [fd00::7]:2 in shard 0002
+                in plain text
+                with the password in the variable ORDERS_TOKEN
+              eu-central-1/a: the cluster found from x.cache.amazonaws.com:6379 or h:3
+                1 of them over TLS, with whatever certificate they show (tls.insecure)
+                with the password in the file of auth.password_file (can't be read here) as hotshard
+
+            Load: INFO of every node each 15s
+            Windows: every 5m, 10s each on a replica of each shard, at most 32 at the same time
+            Figures: /metrics at 127.0.0.1:9468
+
+            Settings that were written:
+              auth.password_env = (not shown)  (h.toml:14)
+              patterns.learn_after = 9  (--patterns.learn-after)
+            exit code 0
+        "#]],
+    );
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    check(
+        &format!(
+            "{GROUP}[groups.tls]\nca_file = \"/nowhere/ca.pem\"\n[auth]\npassword_env = \"hunter2\"\n[tls]\n\
+             cert_file = \"/nowhere/client.pem\"\n[monitor]\nwindow = \"10m\"\n[poll]\ninterval = 0\n\
+             [[patterns.rule]]\nmatch = \"(\"\nname = \"x\"\n"
+        ),
+        &[],
+        &["--log.level", "inf"],
+        expect![[r#"
+            hotshard: h.toml:4: cannot read /nowhere/ca.pem (tls.ca_file): I/O error: No such file or directory (os error 2)
+            hotshard: h.toml:7: auth.password_env is the name of an environment variable (capitals, digits, _), not the password itself
+            hotshard: h.toml:8: tls.cert_file and tls.key_file belong together; set both or none
+            hotshard: h.toml:11: monitor.window of 10m never ends before the next round, every 5m; write a shorter window: it is the exception in a node's life
+            hotshard: h.toml:13: poll.interval is 0s; write at least 1s
+            hotshard: h.toml:14: patterns.rule: pattern rule `x`: `(` is no regular expression: unclosed group; mend `match`
+            hotshard: --log.level: log.level: `inf` is no level; write error, warn, info, debug, trace or off, also by module as in "info,hotshard::node=debug"
+            exit code 2
+        "#]],
+    );
+}
+
+#[test]
 fn a_file_that_is_no_toml_is_named_with_its_line() {
     check(
         "[poll]\ninterval = \n",
@@ -155,6 +229,28 @@ fn a_file_that_is_no_toml_is_named_with_its_line() {
         exit code 2
     "#]]
     .assert_eq(&told(&mut missing));
+}
+
+#[test]
+fn the_earlier_tools_yaml_is_answered_with_toml_on_standard_output() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let yaml = "cluster:\n  id: orders\nredis:\n  password: hunter2\n";
+    std::fs::write(folder.path().join("config.yaml"), yaml).expect("it can be written");
+    let mut command = hotshard(&["check", "--config", "config.yaml"]);
+    expect![[r#"
+        [[groups]]
+        id = "orders"
+
+        # The password itself stays outside, in this environment variable.
+        [auth]
+        password_env = "REDIS_PASSWORD"
+
+        [monitor]
+        schedule = "every 1h"
+        hotshard: config.yaml: this is YAML, and a configuration is TOML; the same in TOML is on standard output
+        exit code 2
+    "#]]
+    .assert_eq(&told(command.current_dir(folder.path())));
 }
 
 #[test]
@@ -194,6 +290,9 @@ fn a_planted_secret_is_never_shown() {
         format!("{GROUP}[auth]\nusername = \"x\"\npassword = {planted}\n"),
         format!("password = \"{planted}\"\n{GROUP}"),
         format!("[[groups]]\nid = \"a\"\npassword = \"{planted}\"\nendpoints = [\"redis://:{planted}@h:1\"]\n"),
+        format!("{GROUP}[auth]\npassword_env = \"{planted}\"\n"),
+        format!("{GROUP}[auth]\npassword_file = \"{planted}\"\n"),
+        format!("{GROUP}[groups.auth]\npassword_env = \"{planted}\"\nusername = [\"{planted}\"]\n"),
         format!("[[groups]]\nid = \"a\"\nendpoints = [\"user:{planted}@h:1\"]\n"),
     ];
     for file in files {
@@ -217,23 +316,39 @@ fn a_planted_secret_is_never_shown() {
 
 #[test]
 fn the_embedded_file_is_a_configuration_that_changes_nothing() {
-    let told = checked(&format!("{GROUP}{}", hotshard::config::TEXT), &[], &[]);
+    let told = checked(&format!("{GROUP}{}", TEXT), &[], &[]);
     assert!(told.ends_with("exit code 0\n"), "{told}");
-    let defaults = hotshard::config::Settings::defaults();
-    let written = toml::to_string(&defaults).expect("settings can be written");
-    let nothing = hotshard::config::Sources::default()
-        .load()
-        .expect("the defaults are sound");
+    let defaults = Settings::defaults();
+    let nothing = Sources::default().load().expect("the defaults are sound");
     assert_eq!(nothing.settings, defaults);
-    // What the structs write back is what the file says, in the file's own words.
-    for (_, setting) in hotshard::config::Manual::get()
-        .reachable()
-        .filter(|(_, setting)| setting.is_default)
-    {
-        let line = format!("{} = {}", setting.key(), setting.value.to_string().trim());
-        assert!(
-            written.lines().any(|written| written == line),
-            "{line} is not in\n{written}"
-        );
-    }
+}
+
+#[test]
+fn every_line_of_the_embedded_file_is_a_setting_and_every_setting_a_line() {
+    let written = toml::Table::try_from(Settings::defaults()).expect("settings can be written");
+    let manual: toml::Table = TEXT.parse().expect("the defaults are TOML");
+    let settings = |table: &toml::Table| -> Vec<(String, String)> {
+        let sections = table
+            .iter()
+            .filter_map(|(name, section)| Some((name, section.as_table()?)));
+        let lines = sections.flat_map(|(name, section)| {
+            let filled = section
+                .iter()
+                .filter(|(_, value)| value.as_array().is_none_or(|list| !list.is_empty()));
+            filled.map(move |(key, value)| (format!("{name}.{key}"), value.to_string()))
+        });
+        let mut lines: Vec<_> = lines.collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(settings(&written), settings(&manual));
+}
+
+#[test]
+fn the_modules_own_defaults_are_the_files() {
+    let settings = Settings::defaults();
+    assert_eq!(settings.auth, AuthSettings::default());
+    assert_eq!(settings.tls, TlsSettings::default());
+    assert_eq!(settings.patterns, PatternSettings::default());
+    assert_eq!(settings.web, WebSettings::default());
 }

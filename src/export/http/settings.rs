@@ -18,8 +18,6 @@ pub struct WebSettings {
     pub external_url: Option<String>,
     /// Whether reload, pause, resume and rounds may be asked for.
     pub enable_lifecycle: bool,
-    /// Whether the archive may be queried in SQL.
-    pub enable_sql: bool,
     /// Whether page and API answer on addresses that others can reach, though nobody has to say who they are.
     pub allow_unauthenticated: bool,
 }
@@ -31,7 +29,6 @@ impl Default for WebSettings {
             telemetry_path: "/metrics".to_owned(),
             external_url: None,
             enable_lifecycle: false,
-            enable_sql: false,
             allow_unauthenticated: false,
         }
     }
@@ -176,7 +173,7 @@ mod tests {
             "listen = 'x'",
             concat!(
                 "unknown field `listen`, expected one of `listen_address`, `telemetry_path`, `external_url`, ",
-                "`enable_lifecycle`, `enable_sql`, `allow_unauthenticated`"
+                "`enable_lifecycle`, `allow_unauthenticated`"
             ),
         );
     }
