@@ -11,6 +11,7 @@ mod link;
 mod network;
 pub mod probe;
 mod raw;
+pub mod simulated;
 pub mod survey;
 mod tap;
 mod tls;
@@ -27,6 +28,7 @@ pub use credentials::{AuthSettings, Credentials, CredentialsError};
 pub use error::LinkError;
 pub use link::{ClientLine, Link, LinkSettings, Version};
 pub use network::{Network, Pace};
+use simulated::Stage;
 pub use tap::{Chunk, Cut, Tap, TapError, TapSettings};
 pub use tls::{TlsError, TlsSettings};
 
@@ -60,6 +62,8 @@ impl Socket {
 pub enum Dialer {
     /// Real servers.
     Network(Network),
+    /// Simulated servers.
+    Stage(Stage),
 }
 
 impl Dialer {
@@ -67,6 +71,9 @@ impl Dialer {
     pub async fn dial(&self, endpoint: &Endpoint) -> Result<BoxStream, LinkError> {
         match self {
             Self::Network(network) => network.dial(endpoint).await,
+            Self::Stage(stage) => stage
+                .dial(endpoint)
+                .map_err(|error| network::unreachable(endpoint, error)),
         }
     }
 
@@ -74,6 +81,7 @@ impl Dialer {
     pub async fn addresses(&self, endpoint: &Endpoint) -> Vec<IpAddr> {
         match self {
             Self::Network(network) => network.addresses(endpoint).await,
+            Self::Stage(_) => endpoint.host().parse().into_iter().collect(),
         }
     }
 
@@ -81,6 +89,7 @@ impl Dialer {
     pub fn encrypts(&self) -> bool {
         match self {
             Self::Network(network) => network.encrypts(),
+            Self::Stage(_) => false,
         }
     }
 
@@ -88,6 +97,7 @@ impl Dialer {
     async fn explain_silence(&self, endpoint: &Endpoint) -> LinkError {
         match self {
             Self::Network(network) => network.explain_silence(endpoint).await,
+            Self::Stage(_) => LinkError::Closed(endpoint.clone()),
         }
     }
 }

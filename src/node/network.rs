@@ -183,7 +183,7 @@ impl Network {
     }
 }
 
-fn unreachable(endpoint: &Endpoint, source: io::Error) -> LinkError {
+pub(super) fn unreachable(endpoint: &Endpoint, source: io::Error) -> LinkError {
     if source.kind() == io::ErrorKind::ConnectionRefused {
         return LinkError::Refused(endpoint.clone());
     }

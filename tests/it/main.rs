@@ -10,3 +10,4 @@ mod layering;
 mod real_cluster;
 mod real_servers;
 mod repository;
+mod stage;

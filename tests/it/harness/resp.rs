@@ -76,11 +76,7 @@ impl Connection {
                 Box::new(TlsConnector::from(authority.client()).connect(name, tcp).await?)
             }
         };
-        let mut connection = Self {
-            stream: BufReader::new(stream),
-            sent_bytes: 0,
-            received_bytes: 0,
-        };
+        let mut connection = Self::over(stream);
         if let Some(account) = account {
             let reply = connection.call(&["AUTH", &account.user, &account.password]).await?;
             if let Value::Error(message) = reply {
@@ -88,6 +84,15 @@ impl Connection {
             }
         }
         Ok(connection)
+    }
+
+    /// Speaks over a stream that stands already.
+    pub(crate) fn over(stream: BoxStream) -> Self {
+        Self {
+            stream: BufReader::new(stream),
+            sent_bytes: 0,
+            received_bytes: 0,
+        }
     }
 
     /// One command, one reply; a server's error is a [`Value::Error`].
