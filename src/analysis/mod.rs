@@ -7,6 +7,7 @@ pub mod lag;
 pub mod pattern;
 pub mod rate;
 pub mod readonly;
+pub mod report;
 pub mod signal;
 pub mod signature;
 pub mod status;

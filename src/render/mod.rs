@@ -1,1 +1,64 @@
-//! A report as text, Markdown, JSON, CSV or HTML. It refuses to know where a report came from.
+//! A report as text, Markdown, JSON, CSV or HTML: one file per format, all showing the same. Pure: a report in, a text out.
+//!
+//! It refuses to know where a report came from, and whether there is a terminal: width and colour are told.
+
+mod chart;
+mod csv;
+mod figure;
+mod html;
+mod json;
+mod markdown;
+mod text;
+
+use clap::ValueEnum;
+
+use crate::analysis::report::Report;
+
+/// A form in which a report can be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text for a terminal
+    #[default]
+    Table,
+    /// The whole report, for programs
+    Json,
+    /// One row for each entry, for spreadsheets
+    Csv,
+    /// For tickets and chats
+    Markdown,
+    /// One page with charts, for people who weren't there
+    Html,
+}
+
+/// What text is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// How many columns there are.
+    pub width: usize,
+    /// Whether there are colours.
+    pub colour: bool,
+}
+
+impl Default for Look {
+    /// A pipe or a file.
+    fn default() -> Self {
+        Self {
+            width: 100,
+            colour: false,
+        }
+    }
+}
+
+/// The report in that format; it ends with a line end.
+pub fn render(report: &Report, format: Format, look: Look) -> String {
+    match format {
+        Format::Table => text::render(report, look),
+        Format::Json => json::render(report),
+        Format::Csv => csv::render(report),
+        Format::Markdown => markdown::render(report),
+        Format::Html => html::render(report),
+    }
+}
+
+#[cfg(test)]
+mod tests;

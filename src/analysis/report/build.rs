@@ -1,0 +1,316 @@
+//! From windows and signals to a report.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat};
+
+use super::contents::{
+    BytesOut, ClientShare, CommandShare, CoverageReport, HashTagShare, KeyShare, Missing, PatternShare, PerSignal,
+    Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, Totals,
+};
+use crate::analysis::status::{Signal, Standing, Status, StatusSettings, StatusTracker, compare};
+use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd, WindowStats};
+use crate::model::{GroupKey, NodeId, PerSecond, Ratio, Role, ShardId, Timestamp};
+
+/// The version that [`Report::version`] says.
+const VERSION: u32 = 1;
+
+/// How a report is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReportSettings {
+    /// The most entries a list has.
+    pub entries_max: usize,
+    /// From where on a shard is hot or cold.
+    pub status: StatusSettings,
+}
+
+impl Default for ReportSettings {
+    fn default() -> Self {
+        Self {
+            entries_max: 20,
+            status: StatusSettings::default(),
+        }
+    }
+}
+
+/// What is known of one shard: what a window saw, and its signals if there are any.
+#[derive(Clone, Debug)]
+pub struct Observation<'a> {
+    /// The shard.
+    pub shard: ShardId,
+    /// The node that was looked at, or the file.
+    pub node: NodeId,
+    /// Its role, where known.
+    pub role: Option<Role>,
+    /// When the window was open.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// Why it ended; `None` offline.
+    pub end: Option<WindowEnd>,
+    /// What was in it.
+    pub stats: &'a WindowStats,
+    /// Lines seen over lines there were.
+    pub completeness: Option<Ratio>,
+    /// What part of the shard's traffic it could see; `None` offline.
+    pub coverage: Option<Coverage>,
+    /// The shard's signals; `None` offline, where the windows themselves are compared.
+    pub signals: Option<SignalFigures>,
+    /// Estimated and measured bytes out, if estimated.
+    pub bytes_out: Option<BytesOut>,
+}
+
+/// What the nodes' counters say of one shard, already compared with its siblings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SignalFigures {
+    /// Commands executed a second.
+    pub commands: SignalReading,
+    /// Client bytes out a second.
+    pub bytes_out: SignalReading,
+    /// Cores of the busiest node.
+    pub cpu: SignalReading,
+}
+
+/// One signal of one shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SignalReading {
+    /// The rate: a second, or in cores.
+    pub rate: Option<f64>,
+    /// How far it is from the mean of the shards.
+    pub deviation: Option<Ratio>,
+    /// Over the median of the other shards.
+    pub skew: Option<Ratio>,
+    /// The verdict.
+    pub status: Status,
+}
+
+impl<'a> Observation<'a> {
+    /// Of a captured log, by the server's own time stamps.
+    pub fn of_log(shard: ShardId, node: NodeId, stats: &'a WindowStats) -> Self {
+        Self {
+            shard,
+            node,
+            role: None,
+            span: stats.first.zip(stats.last),
+            end: None,
+            stats,
+            completeness: None,
+            coverage: None,
+            signals: None,
+            bytes_out: None,
+        }
+    }
+
+    /// Of a window on a live node.
+    pub fn of_window(window: &'a ClosedWindow, signals: Option<SignalFigures>) -> Self {
+        Self {
+            shard: window.shard.clone(),
+            node: window.node.clone(),
+            role: Some(window.role),
+            span: Some((window.opened, window.closed)),
+            end: Some(window.end),
+            stats: &window.stats,
+            completeness: window.completeness,
+            coverage: Some(window.coverage),
+            signals,
+            bytes_out: None,
+        }
+    }
+
+    fn duration(&self) -> Duration {
+        self.span
+            .map_or(Duration::ZERO, |(opened, closed)| closed.since(opened))
+    }
+
+    fn rate(&self) -> Option<f64> {
+        PerSecond::of(self.stats.commands, self.duration()).map(|rate| rate.0)
+    }
+
+    /// The rate by which shards are put in order.
+    fn heat(&self) -> f64 {
+        let signal = self.signals.and_then(|signals| signals.commands.rate);
+        signal.or_else(|| self.rate()).unwrap_or_default()
+    }
+}
+
+impl Report {
+    /// The shards of one round beside each other. Without signals what the windows saw is compared.
+    pub fn compare(
+        group: &GroupKey,
+        source: Source,
+        mut observations: Vec<Observation<'_>>,
+        missing: Vec<Missing>,
+        settings: &ReportSettings,
+    ) -> Self {
+        observations.sort_by(|one, other| {
+            other
+                .heat()
+                .total_cmp(&one.heat())
+                .then_with(|| one.shard.cmp(&other.shard))
+        });
+        let seen = compare_windows(&observations, &settings.status);
+        let started = observations
+            .iter()
+            .filter_map(|observation| observation.span)
+            .map(|(opened, _)| opened)
+            .min();
+        let ended = observations
+            .iter()
+            .filter_map(|observation| observation.span)
+            .map(|(_, closed)| closed)
+            .max();
+        Self {
+            version: VERSION,
+            group: group.id.clone(),
+            region: group.region.clone(),
+            started_at: started.and_then(written),
+            ended_at: ended.and_then(written),
+            source,
+            totals: totals(&observations),
+            shards: observations
+                .iter()
+                .zip(seen)
+                .map(|(observation, seen)| shard(observation, seen, settings.entries_max))
+                .collect(),
+            missing,
+            diagnosis: Vec::new(),
+        }
+    }
+}
+
+fn compare_windows(observations: &[Observation<'_>], settings: &StatusSettings) -> Vec<SignalReading> {
+    let rates: Vec<Option<f64>> = observations.iter().map(Observation::rate).collect();
+    let reading = |(rate, standing): (&Option<f64>, Standing)| SignalReading {
+        rate: *rate,
+        deviation: standing.deviation(),
+        skew: standing.skew(),
+        status: StatusTracker::default().observe(&standing, settings),
+    };
+    let standings = compare(&rates, settings.floor(Signal::Commands));
+    rates.iter().zip(standings).map(reading).collect()
+}
+
+fn written(moment: Timestamp) -> Option<String> {
+    let moment = DateTime::from_timestamp_micros(i64::try_from(moment.0).ok()?)?;
+    Some(moment.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+fn totals(observations: &[Observation<'_>]) -> Totals {
+    let sum = |figure: fn(&WindowStats) -> u64| observations.iter().map(|observation| figure(observation.stats)).sum();
+    let rates: Vec<f64> = observations.iter().filter_map(Observation::rate).collect();
+    let longest = observations.iter().map(Observation::duration).max().unwrap_or_default();
+    Totals {
+        commands: sum(|stats| stats.commands),
+        lines: sum(|stats| stats.lines),
+        rejected_lines: sum(WindowStats::rejected_lines),
+        bytes_read: sum(|stats| stats.bytes_read.0),
+        duration_seconds: longest.as_secs_f64(),
+        commands_per_second: (!rates.is_empty()).then(|| rounded(rates.iter().sum())),
+    }
+}
+
+fn shard(observation: &Observation<'_>, seen: SignalReading, entries_max: usize) -> ShardReport {
+    let commands = observation.signals.map_or(seen, |signals| signals.commands);
+    let stats = observation.stats;
+    let touches = stats.key_touches;
+    ShardReport {
+        shard: observation.shard.clone(),
+        node: observation.node.clone(),
+        role: observation.role,
+        status: PerSignal {
+            commands: commands.status,
+            bytes_out: observation
+                .signals
+                .map_or(Status::Unknown, |signals| signals.bytes_out.status),
+            cpu: observation
+                .signals
+                .map_or(Status::Unknown, |signals| signals.cpu.status),
+        },
+        window_end: observation.end,
+        duration_seconds: observation.duration().as_secs_f64(),
+        commands: stats.commands,
+        commands_per_second: observation.rate().map(rounded),
+        deviation_ratio: commands.deviation.map(|ratio| rounded(ratio.0)),
+        skew_ratio: commands.skew.map(|ratio| rounded(ratio.0)),
+        completeness_ratio: observation.completeness.map(|ratio| rounded(ratio.0)),
+        coverage: observation.coverage.map(|coverage| CoverageReport {
+            reads: coverage.reads.map(|ratio| rounded(ratio.0)),
+            writes: coverage.writes.map(|ratio| rounded(ratio.0)),
+        }),
+        signals: observation.signals.as_ref().map(signals),
+        bytes_out: observation.bytes_out,
+        commands_by_name: first(&stats.commands_by_name, entries_max, |entry| CommandShare {
+            command: entry.name.clone(),
+            count: entry.count,
+            share: share(entry.count, stats.commands),
+        }),
+        patterns: first(&stats.patterns, entries_max, |entry| PatternShare {
+            pattern: entry.pattern.clone(),
+            count: entry.count,
+            error: entry.error,
+            share: share(entry.count, touches),
+            bytes_out: None,
+            example_key: entry.example_key.clone(),
+        }),
+        signatures: first(&stats.signatures, entries_max, |entry| SignatureShare {
+            signature: entry.signature.clone(),
+            count: entry.count,
+            share: share(entry.count, stats.commands),
+            full_scan: entry.full_scan,
+        }),
+        keys: first(&stats.keys, entries_max, |entry| KeyShare {
+            key: entry.key.clone(),
+            count: entry.count,
+            error: entry.error,
+            share: share(entry.count, touches),
+            slot: entry.slot.number(),
+        }),
+        hash_tags: first(&stats.hash_tags, entries_max, |entry| HashTagShare {
+            hash_tag: entry.name.clone(),
+            count: entry.count,
+            error: entry.error,
+            share: share(entry.count, touches),
+        }),
+        slots: first(&stats.slots, entries_max, |(slot, count)| SlotShare {
+            slot: slot.number(),
+            count: *count,
+            share: share(*count, touches),
+        }),
+        clients: first(&stats.clients, entries_max, |entry| ClientShare {
+            client: entry.name.clone(),
+            count: entry.count,
+            share: share(entry.count, stats.commands),
+        }),
+        distinct_keys: stats.distinct_keys,
+        distinct_clients: stats.distinct_clients,
+    }
+}
+
+fn signals(figures: &SignalFigures) -> SignalsReport {
+    let each = |figure: fn(&SignalReading) -> Option<Ratio>| {
+        let of = |reading| figure(reading).map(|ratio| rounded(ratio.0));
+        PerSignal {
+            commands: of(&figures.commands),
+            bytes_out: of(&figures.bytes_out),
+            cpu: of(&figures.cpu),
+        }
+    };
+    SignalsReport {
+        commands_per_second: figures.commands.rate.map(rounded),
+        bytes_out_per_second: figures.bytes_out.rate.map(rounded),
+        cpu_ratio: figures.cpu.rate.map(rounded),
+        deviation_ratio: each(|reading| reading.deviation),
+        skew_ratio: each(|reading| reading.skew),
+    }
+}
+
+fn first<Entry, Shown>(entries: &[Entry], entries_max: usize, show: impl Fn(&Entry) -> Shown) -> Vec<Shown> {
+    entries.iter().take(entries_max).map(show).collect()
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    Ratio::of(part, whole).map_or(0.0, |ratio| rounded(ratio.0))
+}
+
+/// Six decimals: enough for a share of one in a million, and a number that can be read.
+fn rounded(figure: f64) -> f64 {
+    (figure * 1e6).round() / 1e6
+}

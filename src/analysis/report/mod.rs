@@ -1,0 +1,16 @@
+//! What a round found: the shards beside each other, hottest first, and what their windows saw.
+//!
+//! A pure function of windows and signals. It refuses to know how it will be shown: its JSON form is the contract
+//! (`docs/report.schema.json`), every other format shows the same.
+
+mod build;
+mod contents;
+
+pub use build::{Observation, ReportSettings, SignalFigures, SignalReading};
+pub use contents::{
+    BytesOut, ClientShare, CommandShare, CoverageReport, Diagnosis, HashTagShare, KeyShare, Missing, PatternShare,
+    PerSignal, Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, Totals,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! One page that needs nothing else: no script, no network, light or dark as the reader likes, and fit for print.
+
+use std::fmt::Write as _;
+
+use super::chart;
+use super::figure::{deviation, grouped, harmless, moment, percent, plural, rate, short, span, status, times};
+use crate::analysis::report::{Diagnosis, Report, ShardReport};
+use crate::analysis::status::Status;
+
+const STYLE: &str = include_str!("report.css");
+
+/// Entries of each list.
+const ROWS: usize = 12;
+
+pub(super) fn render(report: &Report) -> String {
+    let group = escaped(report.group.as_str());
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{group}: which shard is hot</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
+    );
+    head(&mut out, report, &group);
+    overview(&mut out, report);
+    diagnoses(&mut out, &report.diagnosis);
+    for shard in &report.shards {
+        details(&mut out, shard);
+    }
+    for missing in &report.missing {
+        let _ = writeln!(
+            out,
+            "<p><strong>{}</strong> is missing: {}</p>",
+            escaped(missing.shard.as_str()),
+            escaped(&missing.reason)
+        );
+    }
+    let _ = writeln!(
+        out,
+        "<footer>hotshard {}</footer>\n</main>\n</body>\n</html>",
+        env!("CARGO_PKG_VERSION")
+    );
+    out
+}
+
+/// Text within an element or a quoted attribute.
+pub(super) fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in harmless(text).chars() {
+        match letter {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+fn head(out: &mut String, report: &Report, group: &str) {
+    let totals = &report.totals;
+    let when = match (&report.started_at, &report.ended_at) {
+        (Some(started), Some(ended)) => format!("{} – {} UTC", moment(started), moment(ended)),
+        _ => "nothing seen".into(),
+    };
+    let region = match report.region.as_str() {
+        "" => String::new(),
+        region => format!(" <span class=\"quiet\">{}</span>", escaped(region)),
+    };
+    let _ = writeln!(
+        out,
+        "<header><h1>{group}{region}</h1><p class=\"quiet\">{when}</p></header>"
+    );
+    let mut tiles = vec![
+        (short(totals.commands as f64), "commands"),
+        (rate(totals.commands_per_second), "all shards"),
+        (
+            grouped(report.shards.len() as u64),
+            if report.shards.len() == 1 { "shard" } else { "shards" },
+        ),
+        (span(totals.duration_seconds), "observed"),
+    ];
+    if totals.rejected_lines > 0 {
+        tiles.push((short(totals.rejected_lines as f64), "lines not understood"));
+    }
+    out.push_str("<ul class=\"tiles\">");
+    for (figure, caption) in tiles {
+        let _ = write!(out, "<li><b>{figure}</b><span>{caption}</span></li>");
+    }
+    out.push_str("</ul>\n");
+}
+
+fn overview(out: &mut String, report: &Report) {
+    if report.shards.len() < 2 {
+        return;
+    }
+    let _ = writeln!(out, "<section><h2>Load of the shards</h2>{}", chart::load(report));
+    out.push_str("<table><thead><tr><th>shard</th><th>status</th><th class=\"n\">commands</th><th class=\"n\">from the mean</th><th class=\"n\">skew</th><th class=\"n\">keys</th><th class=\"n\">clients</th></tr></thead><tbody>\n");
+    for shard in &report.shards {
+        let _ = writeln!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            escaped(shard.shard.as_str()),
+            badge(shard.status.commands),
+            rate(shard.commands_per_second),
+            deviation(shard.deviation_ratio),
+            times(shard.skew_ratio),
+            grouped(shard.distinct_keys),
+            grouped(shard.distinct_clients),
+        );
+    }
+    out.push_str("</tbody></table>\n");
+    if report.shards.iter().all(|shard| shard.signals.is_none()) {
+        out.push_str("<p class=\"quiet\">Compared by what the windows saw, not by the servers’ own counters.</p>\n");
+    }
+    out.push_str("</section>\n");
+}
+
+fn badge(heat: Status) -> String {
+    format!("<span class=\"badge {}\">{}</span>", chart::heat(heat), status(heat))
+}
+
+fn diagnoses(out: &mut String, diagnoses: &[Diagnosis]) {
+    for diagnosis in diagnoses {
+        let subject = diagnosis
+            .subject
+            .as_deref()
+            .map_or(String::new(), |subject| format!(" <code>{}</code>", escaped(subject)));
+        let share = diagnosis.share.map_or(String::new(), |share| {
+            format!(
+                " <span class=\"quiet\">{} of {}</span>",
+                percent(share),
+                escaped(&diagnosis.signal)
+            )
+        });
+        let cause = escaped(&diagnosis.cause.replace('_', " "));
+        let _ = writeln!(
+            out,
+            "<section class=\"diagnosis\"><h2>{}: {cause}{subject}{share}</h2><ul>",
+            escaped(diagnosis.shard.as_str())
+        );
+        for text in &diagnosis.evidence {
+            let _ = writeln!(out, "<li>{}</li>", escaped(text));
+        }
+        for text in &diagnosis.advice {
+            let _ = writeln!(out, "<li class=\"advice\">{}</li>", escaped(text));
+        }
+        out.push_str("</ul></section>\n");
+    }
+}
+
+fn details(out: &mut String, shard: &ShardReport) {
+    let heat = shard.status.commands;
+    let verdict = if heat == Status::Unknown {
+        String::new()
+    } else {
+        format!(" {}", badge(heat))
+    };
+    let _ = writeln!(
+        out,
+        "<section class=\"shard\"><h2>{}{verdict}</h2>",
+        escaped(shard.shard.as_str())
+    );
+    let _ = writeln!(
+        out,
+        "<p class=\"quiet\">{} on {} in {}; {} different keys, {}</p>",
+        plural(shard.commands, "command"),
+        escaped(shard.node.as_str()),
+        span(shard.duration_seconds),
+        short(shard.distinct_keys as f64),
+        plural(shard.distinct_clients, "client"),
+    );
+    let strip = chart::slots(shard);
+    if !strip.is_empty() {
+        let _ = writeln!(out, "<h3>Slots</h3>{strip}");
+    }
+    out.push_str("<div class=\"lists\">\n");
+    let code = |text: &str| format!("<code>{}</code>", escaped(text));
+    let bounded = |count: u64, error: u64| {
+        if error > 0 {
+            format!("≤ {}", grouped(count))
+        } else {
+            grouped(count)
+        }
+    };
+    let signature = |name: &str, full: bool| {
+        let mark = if full {
+            " <span class=\"badge hot\">reads all</span>"
+        } else {
+            ""
+        };
+        format!("{}{mark}", code(name))
+    };
+    list(
+        out,
+        "Key patterns",
+        true,
+        shard
+            .patterns
+            .iter()
+            .map(|part| (code(&part.pattern), part.share, bounded(part.count, part.error))),
+    );
+    list(
+        out,
+        "Keys",
+        true,
+        shard
+            .keys
+            .iter()
+            .map(|part| (code(&part.key), part.share, bounded(part.count, part.error))),
+    );
+    list(
+        out,
+        "Signatures",
+        true,
+        shard.signatures.iter().map(|part| {
+            (
+                signature(&part.signature, part.full_scan),
+                part.share,
+                grouped(part.count),
+            )
+        }),
+    );
+    list(
+        out,
+        "Hash tags",
+        false,
+        shard
+            .hash_tags
+            .iter()
+            .map(|part| (code(&part.hash_tag), part.share, bounded(part.count, part.error))),
+    );
+    list(
+        out,
+        "Commands",
+        false,
+        shard
+            .commands_by_name
+            .iter()
+            .map(|part| (code(&part.command), part.share, grouped(part.count))),
+    );
+    list(
+        out,
+        "Clients",
+        false,
+        shard
+            .clients
+            .iter()
+            .map(|part| (code(&part.client), part.share, grouped(part.count))),
+    );
+    out.push_str("</div></section>\n");
+}
+
+fn list(out: &mut String, title: &str, wide: bool, rows: impl Iterator<Item = (String, f64, String)>) {
+    let mut rows = rows.take(ROWS).peekable();
+    if rows.peek().is_none() {
+        return;
+    }
+    let class = if wide { " class=\"wide\"" } else { "" };
+    let _ = writeln!(out, "<div{class}><h3>{title}</h3><table><tbody>");
+    for (name, share, count) in rows {
+        let _ = writeln!(
+            out,
+            "<tr><td class=\"name\">{name}</td><td class=\"bar\">{}</td><td class=\"n\">{}</td><td class=\"n quiet\">{count}</td></tr>",
+            chart::share(share),
+            percent(share)
+        );
+    }
+    out.push_str("</tbody></table></div>\n");
+}

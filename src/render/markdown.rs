@@ -1,0 +1,219 @@
+//! Markdown for tickets and chats: headings, tables, nothing that needs a plug-in.
+
+use std::fmt::Write as _;
+
+use super::figure::{deviation, grouped, harmless, moment, percent, plural, rate, span, status, times};
+use crate::analysis::report::{Diagnosis, Report, ShardReport};
+
+/// Entries of each list.
+const ROWS: usize = 10;
+
+pub(super) fn render(report: &Report) -> String {
+    let mut out = String::new();
+    head(&mut out, report);
+    overview(&mut out, report);
+    diagnoses(&mut out, &report.diagnosis);
+    for shard in &report.shards {
+        details(&mut out, shard);
+    }
+    for missing in &report.missing {
+        let _ = writeln!(
+            out,
+            "\n**{}** is missing: {}",
+            plain(missing.shard.as_str()),
+            plain(&missing.reason)
+        );
+    }
+    out
+}
+
+fn head(out: &mut String, report: &Report) {
+    let totals = &report.totals;
+    let _ = writeln!(out, "# {}\n", plain(report.group.as_str()));
+    let when = match (&report.started_at, &report.ended_at) {
+        (Some(started), Some(ended)) => format!("{} – {} UTC", moment(started), moment(ended)),
+        _ => "nothing seen".into(),
+    };
+    let _ = writeln!(
+        out,
+        "{when}: {} in {}, {}; {} not understood.",
+        plural(totals.commands, "command"),
+        span(totals.duration_seconds),
+        rate(totals.commands_per_second),
+        plural(totals.rejected_lines, "line"),
+    );
+}
+
+fn overview(out: &mut String, report: &Report) {
+    let _ = writeln!(
+        out,
+        "\n| shard | status | commands | from the mean | skew | keys | clients |"
+    );
+    let _ = writeln!(out, "|---|---|--:|--:|--:|--:|--:|");
+    for shard in &report.shards {
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            plain(shard.shard.as_str()),
+            status(shard.status.commands),
+            rate(shard.commands_per_second),
+            deviation(shard.deviation_ratio),
+            times(shard.skew_ratio),
+            grouped(shard.distinct_keys),
+            grouped(shard.distinct_clients),
+        );
+    }
+    if report.shards.len() > 1 && report.shards.iter().all(|shard| shard.signals.is_none()) {
+        let _ = writeln!(
+            out,
+            "\nCompared by what the windows saw, not by the servers' own counters."
+        );
+    }
+}
+
+fn diagnoses(out: &mut String, diagnoses: &[Diagnosis]) {
+    for diagnosis in diagnoses {
+        let subject = diagnosis
+            .subject
+            .as_deref()
+            .map_or(String::new(), |subject| format!(" {}", code(subject)));
+        let share = diagnosis.share.map_or(String::new(), |share| {
+            format!(" ({} of {})", percent(share), diagnosis.signal)
+        });
+        let _ = writeln!(
+            out,
+            "\n**{}: {}**{subject}{share}\n",
+            plain(diagnosis.shard.as_str()),
+            diagnosis.cause.replace('_', " ")
+        );
+        for text in &diagnosis.evidence {
+            let _ = writeln!(out, "- {}", plain(text));
+        }
+        for text in &diagnosis.advice {
+            let _ = writeln!(out, "- → {}", plain(text));
+        }
+    }
+}
+
+fn details(out: &mut String, shard: &ShardReport) {
+    let _ = writeln!(out, "\n## {}\n", plain(shard.shard.as_str()));
+    let _ = writeln!(
+        out,
+        "{} on {} in {}.",
+        plural(shard.commands, "command"),
+        code(shard.node.as_str()),
+        span(shard.duration_seconds)
+    );
+    let bounded = |count: u64, error: u64| {
+        if error > 0 {
+            format!("≤ {}", grouped(count))
+        } else {
+            grouped(count)
+        }
+    };
+    table(
+        out,
+        "key pattern",
+        shard
+            .patterns
+            .iter()
+            .map(|part| (code(&part.pattern), part.share, bounded(part.count, part.error))),
+    );
+    table(
+        out,
+        "key",
+        shard
+            .keys
+            .iter()
+            .map(|part| (code(&part.key), part.share, bounded(part.count, part.error))),
+    );
+    table(
+        out,
+        "hash tag",
+        shard
+            .hash_tags
+            .iter()
+            .map(|part| (code(&part.hash_tag), part.share, bounded(part.count, part.error))),
+    );
+    table(
+        out,
+        "command",
+        shard
+            .commands_by_name
+            .iter()
+            .map(|part| (code(&part.command), part.share, grouped(part.count))),
+    );
+    let signature = |name: &str, full: bool| format!("{}{}", code(name), if full { " **reads all**" } else { "" });
+    table(
+        out,
+        "signature",
+        shard.signatures.iter().map(|part| {
+            (
+                signature(&part.signature, part.full_scan),
+                part.share,
+                grouped(part.count),
+            )
+        }),
+    );
+    table(
+        out,
+        "slot",
+        shard
+            .slots
+            .iter()
+            .map(|part| (part.slot.to_string(), part.share, grouped(part.count))),
+    );
+    table(
+        out,
+        "client",
+        shard
+            .clients
+            .iter()
+            .map(|part| (code(&part.client), part.share, grouped(part.count))),
+    );
+}
+
+fn table(out: &mut String, title: &str, rows: impl Iterator<Item = (String, f64, String)>) {
+    let mut rows = rows.take(ROWS).peekable();
+    if rows.peek().is_none() {
+        return;
+    }
+    let _ = writeln!(out, "\n| {title} | share | count |\n|---|--:|--:|");
+    for (name, share, count) in rows {
+        let _ = writeln!(out, "| {name} | {} | {count} |", percent(share));
+    }
+}
+
+/// Text with nothing that Markdown would act on.
+fn plain(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in harmless(text).chars() {
+        if matches!(
+            letter,
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '~' | '&'
+        ) {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
+}
+
+/// A code span within a table: fenced by more backticks than it holds, and `|` escaped, which tables demand even there.
+fn code(text: &str) -> String {
+    let text = harmless(text).replace('|', "\\|");
+    if text.is_empty() {
+        return "(empty)".into();
+    }
+    let longest = text
+        .split(|letter| letter != '`')
+        .map(str::len)
+        .max()
+        .unwrap_or_default();
+    let fence = "`".repeat(longest + 1);
+    if longest > 0 {
+        format!("{fence} {text} {fence}")
+    } else {
+        format!("{fence}{text}{fence}")
+    }
+}

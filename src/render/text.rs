@@ -1,0 +1,373 @@
+//! Text for a terminal, and for whatever reads a pipe: the same lines without colour.
+
+use std::fmt::Write as _;
+
+use owo_colors::{OwoColorize, Style};
+
+use super::Look;
+use super::figure::{deviation, fitted, grouped, harmless, moment, percent, plural, rate, short, span, status, times};
+use crate::analysis::report::{Diagnosis, Report, ShardReport};
+use crate::analysis::status::Status;
+
+/// Below this width names are cut rather than lines shortened further.
+const WIDTH_MIN: usize = 60;
+
+/// Wider lines are harder to read.
+const WIDTH_MAX: usize = 132;
+
+/// Entries of each list for the hottest shard, and for the others.
+const ROWS: (usize, usize) = (10, 5);
+
+pub(super) fn render(report: &Report, look: Look) -> String {
+    let width = look.width.clamp(WIDTH_MIN, WIDTH_MAX);
+    let page = Page {
+        width,
+        bar: ((width - 40) / 4).clamp(8, 18),
+        colour: look.colour,
+    };
+    let mut out = String::new();
+    page.head(&mut out, report);
+    page.overview(&mut out, report);
+    page.diagnoses(&mut out, &report.diagnosis);
+    for (index, shard) in report.shards.iter().enumerate() {
+        page.shard(&mut out, shard, if index == 0 { ROWS.0 } else { ROWS.1 });
+    }
+    for missing in &report.missing {
+        page.line(
+            &mut out,
+            &format!("{} is missing: {}", missing.shard, harmless(&missing.reason)),
+        );
+    }
+    out
+}
+
+/// One entry of a list: its name, its part, and what else there is to say.
+struct Entry {
+    name: String,
+    share: f64,
+    count: u64,
+    error: u64,
+    mark: Option<&'static str>,
+}
+
+struct Page {
+    width: usize,
+    /// Columns of a bar.
+    bar: usize,
+    colour: bool,
+}
+
+impl Page {
+    fn paint(&self, text: &str, style: Style) -> String {
+        if self.colour {
+            text.style(style).to_string()
+        } else {
+            text.into()
+        }
+    }
+
+    fn dim(&self, text: &str) -> String {
+        self.paint(text, Style::new().dimmed())
+    }
+
+    fn bold(&self, text: &str) -> String {
+        self.paint(text, Style::new().bold())
+    }
+
+    fn line(&self, out: &mut String, text: &str) {
+        let _ = writeln!(out, "{}", text.trim_end());
+    }
+
+    fn head(&self, out: &mut String, report: &Report) {
+        let totals = &report.totals;
+        let place = match report.region.as_str() {
+            "" => harmless(report.group.as_str()),
+            region => format!("{} ({region})", harmless(report.group.as_str())),
+        };
+        let place = fitted(&place, self.width);
+        let when = match (&report.started_at, &report.ended_at) {
+            (Some(started), Some(ended)) => format!("{} – {} UTC", moment(started), &moment(ended)[11..]),
+            _ => "nothing seen".into(),
+        };
+        let gap = if place.chars().count() + when.chars().count() + 2 <= self.width {
+            "  "
+        } else {
+            "\n"
+        };
+        self.line(out, &format!("{}{gap}{}", self.bold(&place), self.dim(&when)));
+        let mut figures = vec![
+            plural(totals.commands, "command"),
+            rate(totals.commands_per_second),
+            plural(report.shards.len() as u64, "shard"),
+            span(totals.duration_seconds),
+        ];
+        if totals.rejected_lines > 0 {
+            figures.push(format!("{} not understood", plural(totals.rejected_lines, "line")));
+        }
+        for line in joined(&figures, self.width) {
+            self.line(out, &line);
+        }
+        let _ = writeln!(out);
+    }
+
+    fn overview(&self, out: &mut String, report: &Report) {
+        if report.shards.len() < 2 {
+            return;
+        }
+        let names = report
+            .shards
+            .iter()
+            .map(|shard| harmless(shard.shard.as_str()).chars().count())
+            .max();
+        let names = names.unwrap_or_default().clamp(5, self.width - 36 - self.bar);
+        let bar_width = self.bar;
+        let header = format!(
+            "{:names$}  {:8} {:>9}  {:bar_width$}  {:>7} {:>6}",
+            "SHARD", "STATUS", "COMMANDS", "", "vs MEAN", "SKEW"
+        );
+        self.line(out, &self.dim(&header));
+        let most = report
+            .shards
+            .iter()
+            .filter_map(|shard| shard.commands_per_second)
+            .fold(0.0, f64::max);
+        for shard in &report.shards {
+            let part = shard
+                .commands_per_second
+                .filter(|_| most > 0.0)
+                .map_or(0.0, |rate| rate / most);
+            let heat = shard.status.commands;
+            let line = format!(
+                "{:names$}  {} {:>9}  {}  {:>7} {:>6}",
+                fitted(&harmless(shard.shard.as_str()), names),
+                self.status(heat),
+                rate(shard.commands_per_second),
+                self.paint(&bar(part, self.bar), heat_style(heat)),
+                deviation(shard.deviation_ratio),
+                times(shard.skew_ratio),
+            );
+            self.line(out, &line);
+        }
+        if report.shards.iter().all(|shard| shard.signals.is_none()) {
+            self.line(
+                out,
+                &self.dim("compared by what the windows saw, not by server counters"),
+            );
+        }
+        let _ = writeln!(out);
+    }
+
+    fn status(&self, heat: Status) -> String {
+        self.paint(&format!("{:8}", status(heat)), heat_style(heat))
+    }
+
+    fn diagnoses(&self, out: &mut String, diagnoses: &[Diagnosis]) {
+        for diagnosis in diagnoses {
+            let subject = diagnosis
+                .subject
+                .as_deref()
+                .map(|subject| format!(" {}", harmless(subject)));
+            let part = diagnosis
+                .share
+                .map(|share| format!(" ({} of {})", percent(share), diagnosis.signal));
+            let line = format!(
+                "{}: {}{}{}",
+                diagnosis.shard,
+                diagnosis.cause.replace('_', " "),
+                subject.unwrap_or_default(),
+                part.unwrap_or_default()
+            );
+            self.line(out, &self.bold(&line));
+            for text in &diagnosis.evidence {
+                self.line(out, &format!("  {}", harmless(text)));
+            }
+            for text in &diagnosis.advice {
+                self.line(out, &format!("  → {}", harmless(text)));
+            }
+            let _ = writeln!(out);
+        }
+    }
+
+    fn shard(&self, out: &mut String, shard: &ShardReport, rows: usize) {
+        self.rule(out, shard);
+        let mut facts = vec![
+            plural(shard.commands, "command"),
+            format!("in {}", span(shard.duration_seconds)),
+        ];
+        facts.push(format!("{} keys", short(shard.distinct_keys as f64)));
+        facts.push(plural(shard.distinct_clients, "client"));
+        if let Some(part) = shard.completeness_ratio {
+            facts.push(format!("{} complete", percent(part)));
+        }
+        if let Some(coverage) = shard.coverage {
+            let part = |share: Option<f64>| share.map_or("unknown".into(), percent);
+            facts.push(format!(
+                "saw {} of reads, {} of writes",
+                part(coverage.reads),
+                part(coverage.writes)
+            ));
+        }
+        for line in joined(&facts, self.width) {
+            self.line(out, &self.dim(&line));
+        }
+        let _ = writeln!(out);
+        let lists = lists(shard, rows);
+        let room = self.width - self.bar - 25;
+        let names = lists.iter().flat_map(|(_, entries)| entries).map(length).max();
+        let names = names.unwrap_or_default().clamp(20, room);
+        for (title, entries) in lists {
+            self.list(out, title, &entries, names);
+        }
+    }
+
+    /// `── 0001 · very hot ───────`
+    fn rule(&self, out: &mut String, shard: &ShardReport) {
+        let heat = shard.status.commands;
+        let name = fitted(&harmless(shard.shard.as_str()), self.width - 24);
+        let node = if shard.node.as_str() == shard.shard.as_str() {
+            String::new()
+        } else {
+            format!(" on {}", harmless(shard.node.as_str()))
+        };
+        let node = fitted(&node, (self.width - 24).saturating_sub(name.chars().count()));
+        let verdict = if heat == Status::Unknown {
+            String::new()
+        } else {
+            format!(" · {}", status(heat))
+        };
+        let used = 4 + name.chars().count() + node.chars().count() + verdict.chars().count();
+        let line = format!(
+            "{} {}{}{} {}",
+            self.dim("──"),
+            self.bold(&name),
+            self.dim(&node),
+            self.paint(&verdict, heat_style(heat)),
+            self.dim(&"─".repeat(self.width.saturating_sub(used)))
+        );
+        self.line(out, &line);
+    }
+
+    fn list(&self, out: &mut String, title: &str, entries: &[Entry], names: usize) {
+        if entries.is_empty() {
+            return;
+        }
+        self.line(out, &self.bold(title));
+        for entry in entries {
+            let mark = entry.mark.map_or(String::new(), |mark| format!(" {mark}"));
+            let name = fitted(&entry.name, names - mark.chars().count());
+            let fill = " ".repeat(names - name.chars().count() - mark.chars().count());
+            let count = if entry.error > 0 {
+                format!("≤{}", grouped(entry.count))
+            } else {
+                grouped(entry.count)
+            };
+            let line = format!(
+                "  {name}{}{fill}  {}  {:>6}  {}",
+                self.paint(&mark, Style::new().yellow()),
+                self.paint(&bar(entry.share, self.bar), share_style(entry.share)),
+                percent(entry.share),
+                self.dim(&format!("{count:>11}")),
+            );
+            self.line(out, &line);
+        }
+        let _ = writeln!(out);
+    }
+}
+
+/// Facts on as few lines as they fit on.
+fn joined(facts: &[String], width: usize) -> Vec<String> {
+    let mut lines = Vec::<String>::new();
+    for fact in facts {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + fact.chars().count() + 3 <= width => {
+                line.push_str(" · ");
+                line.push_str(fact);
+            }
+            _ => lines.push(fact.clone()),
+        }
+    }
+    lines
+}
+
+fn length(entry: &Entry) -> usize {
+    entry.name.chars().count() + entry.mark.map_or(0, |mark| mark.chars().count() + 1)
+}
+
+fn lists(shard: &ShardReport, rows: usize) -> [(&'static str, Vec<Entry>); 7] {
+    let entry = |name: String, share, count, error| Entry {
+        name: harmless(&name),
+        share,
+        count,
+        error,
+        mark: None,
+    };
+    let patterns = shard
+        .patterns
+        .iter()
+        .map(|part| entry(part.pattern.to_string(), part.share, part.count, part.error));
+    let keys = shard
+        .keys
+        .iter()
+        .map(|part| entry(part.key.to_string(), part.share, part.count, part.error));
+    let tags = shard
+        .hash_tags
+        .iter()
+        .map(|part| entry(part.hash_tag.to_string(), part.share, part.count, part.error));
+    let commands = shard
+        .commands_by_name
+        .iter()
+        .map(|part| entry(part.command.to_string(), part.share, part.count, 0));
+    let signatures = shard.signatures.iter().map(|part| Entry {
+        mark: part.full_scan.then_some("reads all"),
+        ..entry(part.signature.to_string(), part.share, part.count, 0)
+    });
+    let slots = shard
+        .slots
+        .iter()
+        .map(|part| entry(format!("slot {}", part.slot), part.share, part.count, 0));
+    let clients = shard
+        .clients
+        .iter()
+        .map(|part| entry(part.client.to_string(), part.share, part.count, 0));
+    [
+        ("Key patterns", patterns.take(rows).collect()),
+        ("Keys", keys.take(rows).collect()),
+        ("Hash tags", tags.take(rows).collect()),
+        ("Commands", commands.take(rows).collect()),
+        ("Signatures", signatures.take(rows).collect()),
+        ("Slots", slots.take(rows.min(5)).collect()),
+        ("Clients", clients.take(rows).collect()),
+    ]
+}
+
+/// A bar of so many columns, drawn to an eighth of one.
+fn bar(share: f64, columns: usize) -> String {
+    const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    let eighths = (share.clamp(0.0, 1.0) * columns as f64 * 8.0).round() as usize;
+    let eighths = if share > 0.0 { eighths.max(1) } else { 0 };
+    let mut text = "█".repeat(eighths / 8);
+    if !eighths.is_multiple_of(8) {
+        text.push(EIGHTHS[eighths % 8]);
+    }
+    let drawn = text.chars().count();
+    text.push_str(&" ".repeat(columns.saturating_sub(drawn)));
+    text
+}
+
+fn heat_style(status: Status) -> Style {
+    match status {
+        Status::VeryHot => Style::new().red().bold(),
+        Status::Hot => Style::new().yellow().bold(),
+        Status::Normal => Style::new().green(),
+        Status::Cold => Style::new().blue(),
+        Status::Idle | Status::Unknown => Style::new().dimmed(),
+    }
+}
+
+fn share_style(share: f64) -> Style {
+    match share {
+        share if share >= 0.5 => Style::new().red(),
+        share if share >= 0.2 => Style::new().yellow(),
+        _ => Style::new().cyan(),
+    }
+}
