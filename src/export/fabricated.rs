@@ -205,12 +205,16 @@ fn stats(commands: u64, hot: bool) -> WindowStats {
             ("leaderboard:{DATE}", 0.81, "leaderboard:2026-11-21"),
             ("user:{ID}:profile", 0.11, "user:4711:profile"),
             ("cart:{UUID}", 0.05, "cart:1b4e28ba-2fa1-11d2-883f-0016d3cca427"),
+            ("session:{HASH}", 0.02, "session:9f86d081884c7d659a2feaa0c55ad015"),
+            ("lock:checkout:{ID}", 0.01, "lock:checkout:88121"),
         ]
     } else {
         &[
             ("user:{ID}:profile", 0.46, "user:4711:profile"),
             ("cart:{UUID}", 0.31, "cart:1b4e28ba-2fa1-11d2-883f-0016d3cca427"),
             ("session:{HASH}", 0.14, "session:9f86d081884c7d659a2feaa0c55ad015"),
+            ("lock:checkout:{ID}", 0.05, "lock:checkout:88121"),
+            ("flags:{VAR}", 0.04, "flags:new-basket"),
         ]
     };
     WindowStats {
@@ -220,9 +224,21 @@ fn stats(commands: u64, hot: bool) -> WindowStats {
         reads: part(0.92),
         writes: part(0.08),
         commands_by_name: if hot {
-            named(&[("ZREVRANGE", 0.81), ("GET", 0.13), ("SET", 0.06)])
+            named(&[
+                ("ZREVRANGE", 0.81),
+                ("GET", 0.12),
+                ("SET", 0.04),
+                ("EXPIRE", 0.02),
+                ("HSET", 0.01),
+            ])
         } else {
-            named(&[("GET", 0.78), ("HGETALL", 0.14), ("SET", 0.08)])
+            named(&[
+                ("GET", 0.74),
+                ("HGETALL", 0.14),
+                ("SET", 0.08),
+                ("EXPIRE", 0.03),
+                ("DEL", 0.01),
+            ])
         },
         patterns: patterns
             .iter()
@@ -233,17 +249,31 @@ fn stats(commands: u64, hot: bool) -> WindowStats {
                 example_key: example.into(),
             })
             .collect(),
-        keys: vec![KeyCount {
-            key: patterns[0].2.into(),
-            count: part(patterns[0].1 * 0.99),
-            error: 3,
-            slot: Slot::of_checksum(8_211),
-        }],
-        slots: vec![
-            (Slot::of_checksum(8_211), part(if hot { 0.81 } else { 0.06 })),
-            (Slot::of_checksum(402), part(0.02)),
-        ],
-        clients: named(&[("10.0.7.21", 0.44), ("10.0.7.35", 0.31), ("10.0.9.2", 0.2)]),
+        keys: patterns
+            .iter()
+            .map(|&(_, share, example)| KeyCount {
+                key: example.into(),
+                count: part(if share > 0.5 { share * 0.99 } else { share * 0.1 }),
+                error: 3,
+                slot: Slot::of_checksum(8_211),
+            })
+            .collect(),
+        slots: [
+            (8_211, if hot { 0.81 } else { 0.06 }),
+            (402, 0.02),
+            (1_170, 0.01),
+            (77, 0.01),
+            (2_001, 0.01),
+        ]
+        .map(|(slot, share)| (Slot::of_checksum(slot), part(share)))
+        .to_vec(),
+        clients: named(&[
+            ("10.0.7.21", 0.44),
+            ("10.0.7.35", 0.31),
+            ("10.0.9.2", 0.2),
+            ("10.0.9.14", 0.03),
+            ("10.0.7.90", 0.02),
+        ]),
         key_touches: commands,
         distinct_keys: if hot { 31_000 } else { 88_000 },
         distinct_clients: 14,

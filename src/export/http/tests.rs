@@ -263,6 +263,29 @@ async fn telemetry_path_moves_the_metrics() {
 }
 
 #[tokio::test]
+async fn the_page_asks_nobody_but_us() {
+    let stage = stage();
+    for path in ["/", "/assets/page.css", "/assets/page.js", "/assets/icon.svg"] {
+        let text = stage.get(path).await.1.replace("http://www.w3.org/2000/svg", "");
+        assert!(
+            !text.contains("//www.") && !text.contains("http:") && !text.contains("https:"),
+            "{path}"
+        );
+        assert!(
+            !text.contains(" style=") && !text.contains(" onclick="),
+            "{path}: the policy forbids it"
+        );
+    }
+    let page = stage.get("/").await.1;
+    for asset in ["assets/page.css", "assets/page.js", "assets/icon.svg"] {
+        assert!(
+            page.contains(&format!("\"{asset}\"")),
+            "paths are relative, for proxies that add a prefix"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_api_tells_what_is_known() {
     let (_, body) = stage().get("/api/v1/groups").await;
     let document: serde_json::Value = serde_json::from_str(&body).expect("JSON");
