@@ -68,11 +68,11 @@ impl Raw {
         for command in commands {
             let answer = match timeout(self.answer_timeout, self.answer()).await {
                 Ok(Ok(answer)) => answer,
-                // A server that refuses a client says why and closes: what it said counts, not that we couldn't write.
                 Ok(Err(error)) => {
-                    return Err(sent
+                    let error = sent
                         .err()
-                        .map_or(error, |error| LinkError::broken(&self.endpoint, error)));
+                        .map_or(error, |error| LinkError::broken(&self.endpoint, error));
+                    return Err(self.reason(commands, answers).unwrap_or(error));
                 }
                 Err(_elapsed) => return Err(self.silent(command.name)),
             };
@@ -157,6 +157,14 @@ impl Raw {
             return Err(self.malformed("it talks without being asked".into()));
         }
         Ok(self.stream)
+    }
+
+    /// A server that refuses a client says why and closes: what it said counts, not that it said no more.
+    fn reason(&self, commands: &[Command], answers: Vec<Value>) -> Option<LinkError> {
+        let answered = commands.iter().zip(answers);
+        answered
+            .map(|(command, answer)| accepted(&self.endpoint, command.name, answer))
+            .find_map(Result::err)
     }
 
     fn silent(&self, command: &'static str) -> LinkError {

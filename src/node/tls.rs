@@ -115,7 +115,10 @@ impl Encryption {
 pub(super) fn explain(endpoint: &Endpoint, error: io::Error) -> LinkError {
     let endpoint = endpoint.clone();
     match tls_cause(&error) {
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => LinkError::UnknownIssuer(endpoint),
+        // A bad signature is that of another authority with the same name, as after its key was replaced.
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
+            LinkError::UnknownIssuer(endpoint)
+        }
         Some(rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. })) => {
             LinkError::NameMismatch {
                 endpoint,
@@ -186,7 +189,12 @@ fn holders(presented: &[String]) -> String {
     if presented.is_empty() {
         return String::new();
     }
-    format!(" but for {}", presented.join(", "))
+    // rustls shows them as `DnsName("localhost")` and `IpAddress(127.0.0.1)`.
+    let bare = presented.iter().map(|name| {
+        let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        inner.unwrap_or(name).trim_matches('"')
+    });
+    format!(" but for {}", bare.collect::<Vec<_>>().join(", "))
 }
 
 fn builder(

@@ -4,6 +4,7 @@
 
 mod cli;
 mod config;
+mod connecting;
 mod harness;
 mod house;
 mod layering;
