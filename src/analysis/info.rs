@@ -317,3 +317,6 @@ impl<'text> Fields<'text> {
         Some(seconds("used_cpu_user_main_thread")? + seconds("used_cpu_sys_main_thread")?)
     }
 }
+
+#[cfg(test)]
+mod tests;

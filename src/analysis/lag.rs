@@ -120,3 +120,63 @@ impl OffsetHistory {
         Some(before.at + after.at.since(before.at).mul_f64(part))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A primary's `(second, offset)`, and how far behind a replica is that was at `offset` at `second`: `bytes seconds`.
+    fn check(primary: &[(u64, u64)], (second, offset): (u64, u64), expected: &str) {
+        let mut history = OffsetHistory::default();
+        for &(second, offset) in primary {
+            history.observe("one", Timestamp(second * 1_000_000), offset);
+        }
+        let shown = match history.lag("one", Timestamp(second * 1_000_000), offset) {
+            Some(lag) => format!("{} {}", lag.bytes.0, lag.time.0),
+            None => "unknown".into(),
+        };
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_replica_is_as_late_as_the_moment_is_old_when_the_primary_passed_its_offset() {
+        let primary = [(0, 0), (10, 1_000), (20, 1_000), (30, 4_000)];
+        check(&primary, (30, 4_000), "0 0");
+        check(&primary, (30, 2_500), "1500 5");
+        check(&primary, (30, 1_000), "3000 10");
+        check(&primary, (30, 500), "3500 25");
+    }
+
+    #[test]
+    fn a_primary_asked_a_little_later_does_not_make_its_replica_late() {
+        check(&[(0, 0), (10, 1_000)], (9, 900), "0 0");
+        check(&[(0, 0), (10, 1_000)], (11, 1_100), "0 0");
+    }
+
+    #[test]
+    fn what_was_before_our_time_is_at_least_as_old_as_that() {
+        check(&[(100, 5_000), (110, 6_000)], (110, 10), "5990 10");
+        check(&[], (110, 10), "unknown");
+    }
+
+    #[test]
+    fn another_history_begins_anew() {
+        let mut history = OffsetHistory::default();
+        history.observe("one", Timestamp(0), 1_000);
+        history.observe("two", Timestamp(1), 2_000);
+        assert_eq!(history.lag("one", Timestamp(1), 500), None);
+        assert_eq!(
+            history.lag("two", Timestamp(1), 2_000).map(|lag| lag.bytes),
+            Some(Bytes(0))
+        );
+    }
+
+    #[test]
+    fn the_past_is_bounded() {
+        let mut history = OffsetHistory::default();
+        for second in 0..2 * POINTS_MAX as u64 {
+            history.observe("one", Timestamp(second * 1_000_000), second);
+        }
+        assert_eq!(history.points.len(), POINTS_MAX);
+    }
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::info::{CommandCount, Reading};
 use super::readonly::is_read_only;
-use crate::model::{Bytes, Role, Timestamp};
+use crate::model::{Bytes, OwnCost, Role, Timestamp};
 
 /// A reading with what the node said of itself beside it.
 #[derive(Clone, Debug)]
@@ -23,24 +23,12 @@ pub struct Observation {
     pub reading: Reading,
 }
 
-/// What we ourselves caused on a node between two readings: the reading's own INFO counts for the next one, because a server adds a
-/// command up when it is done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OwnCost {
-    /// Commands that we sent, by name in upper case, containers `CLIENT|LIST`.
-    pub commands: BTreeMap<&'static str, u64>,
-    /// Bytes that we sent.
-    pub bytes_in: Bytes,
-    /// Bytes that were sent to us, those of MONITOR excepted.
-    pub bytes_out: Bytes,
-}
-
 /// What a node did between two readings. `None` is unknown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Deltas {
     /// How long it was by the server's clock; `None` if a clock was set in between.
     pub span: Option<Duration>,
-    /// Whether the node changed its role on the way.
+    /// Whether the node changed its role on the way, or may have: each failover begins another history of the stream.
     pub role_changed: bool,
     /// Whether its counters were reset on the way, so that all here is a lower bound.
     pub reset: bool,
@@ -87,14 +75,15 @@ pub struct CommandDelta {
     pub time: Duration,
 }
 
-/// What a node did from one observation to the next, `own` of it by us. `None` if another process answers: its counters began again,
+/// What a node did from one observation to the next, of which `own` was caused by us. A server adds a command up when it is done, so a
+/// reading's own INFO counts for the next one. `None` if another process answers: its counters began again,
 /// and what it did before now isn't known to be load.
 pub fn step(before: &Observation, after: &Observation, own: &OwnCost) -> Option<Deltas> {
     if before.reading.run_id != after.reading.run_id {
         return None;
     }
     let (old, new) = (&before.reading, &after.reading);
-    let role_changed = before.role != after.role;
+    let role_changed = before.role != after.role || old.replication.history != new.replication.history;
     // Of an interval with both roles only reads are certain to have come from clients.
     let role = if role_changed { Role::Replica } else { after.role };
     let by_command = command_deltas(old, new, role, own);

@@ -291,3 +291,6 @@ impl Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

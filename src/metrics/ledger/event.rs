@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::analysis::info::Reading;
-use crate::analysis::signal::OwnCost;
 use crate::analysis::window::ClosedWindow;
 use crate::metrics::snapshot::Sources;
-use crate::model::{Group, GroupKey, NodeId, Role, ShardId, SlotSet, Timestamp};
+use crate::model::{Group, GroupKey, NodeId, OwnCost, Role, ShardId, SlotSet, Timestamp};
 
 /// Something that happened. Times are by our clock.
 #[derive(Clone, Debug)]

@@ -18,6 +18,7 @@ mod event;
 mod group;
 mod node;
 mod shard;
+mod totals;
 mod windows;
 
 use std::collections::BTreeMap;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::LedgerSettings;
-use super::capped::CappedTotals;
 use super::event::PollAnswer;
+use super::totals::{Credit, Totals};
 use crate::analysis::info::Reading;
 use crate::analysis::lag::Lag;
 use crate::analysis::rate::RateWindow;
 use crate::analysis::signal::{Deltas, Observation, step};
-use crate::metrics::snapshot::{NodeGauges, NodeSnapshot, NodeTotals, Sources};
-use crate::model::{Bytes, Node, Role, Seconds, Timestamp};
+use crate::metrics::snapshot::{NodeGauges, NodeSnapshot, Sources};
+use crate::model::{Bytes, Node, Role, Timestamp};
 
 /// What is known of a node.
 #[derive(Debug)]
@@ -30,9 +30,7 @@ pub(super) struct NodeAccount {
     cpu: RateWindow,
     gauges: NodeGauges,
     sources: Sources,
-    totals: NodeTotals,
-    cpu_time: Option<Duration>,
-    errors: CappedTotals<u64>,
+    totals: Totals,
     poll_duration: Option<Duration>,
     poll_failures: BTreeMap<&'static str, u64>,
 }
@@ -68,9 +66,7 @@ impl NodeAccount {
             cpu: window(),
             gauges: NodeGauges::default(),
             sources: Sources::default(),
-            totals: NodeTotals::default(),
-            cpu_time: None,
-            errors: CappedTotals::new(settings.limits.errors_max),
+            totals: Totals::new(settings.limits.errors_max),
             poll_duration: None,
             poll_failures: BTreeMap::new(),
         }
@@ -201,11 +197,7 @@ impl NodeAccount {
                 .map(|engine| (engine.name.into(), engine.version.clone())),
             sources: self.sources,
             gauges: self.gauges.clone(),
-            totals: NodeTotals {
-                cpu_seconds: self.cpu_time.map(|time| Seconds(time.as_secs_f64())),
-                errors: self.errors.totals(),
-                ..self.totals.clone()
-            },
+            totals: self.totals.snapshot(),
             poll_duration: self.poll_duration,
             poll_failures: self.poll_failures.clone(),
         }
@@ -238,7 +230,7 @@ impl NodeAccount {
     fn went_on(&mut self, at: Timestamp, took: Duration, deltas: &Deltas) -> Contribution {
         let disturbed = self.is_disturbed(at, took);
         let credit = self.credit(at);
-        self.add_to_totals(deltas, credit, disturbed);
+        self.totals.add(deltas, credit, self.output_max(deltas, disturbed));
         if deltas.role_changed {
             self.begin_again();
         } else if let Some(span) = deltas.span {
@@ -285,85 +277,11 @@ impl NodeAccount {
         push(&mut self.cpu, deltas.cpu.map(|time| time.as_secs_f64()), !disturbed);
     }
 
-    fn add_to_totals(&mut self, deltas: &Deltas, credit: Credit, disturbed: bool) {
-        // MONITOR's own output can't be told apart while a window is open: the last clean rate stands.
-        let clean_limit = disturbed.then(|| {
-            let rate = self.output.per_second().unwrap_or(0.0);
-            Bytes((rate * deltas.span.unwrap_or_default().as_secs_f64()) as u64)
-        });
-        let output = deltas
-            .output
-            .map(|bytes| clean_limit.map_or(bytes, |limit| bytes.min(limit)));
-        let totals = &mut self.totals;
-        credit.add(&mut totals.commands, deltas.commands);
-        credit.add_bytes(&mut totals.output_bytes, output);
-        credit.add_bytes(&mut totals.replication_output_bytes, deltas.replication_output);
-        credit.add_bytes(&mut totals.input_bytes, deltas.input);
-        credit.add(&mut totals.connections_received, deltas.connections_received);
-        credit.add(&mut totals.connections_rejected, deltas.connections_rejected);
-        credit.add(&mut totals.keyspace_hits, deltas.keyspace_hits);
-        credit.add(&mut totals.keyspace_misses, deltas.keyspace_misses);
-        credit.add(&mut totals.evicted_keys, deltas.evicted_keys);
-        credit.add(&mut totals.expired_keys, deltas.expired_keys);
-        credit.add(&mut totals.full_syncs, deltas.full_syncs);
-        if let Some(time) = deltas.cpu {
-            *self.cpu_time.get_or_insert_default() += credit.of_time(time);
-        }
-        for (error, count) in &deltas.errors {
-            self.errors.add(error, credit.of(*count));
-        }
-    }
-}
-
-/// The part of a delta that totals take.
-#[derive(Clone, Copy, Debug)]
-struct Credit(f64);
-
-impl Credit {
-    fn of(self, count: u64) -> u64 {
-        if self.0 >= 1.0 {
-            count
-        } else {
-            (count as f64 * self.0) as u64
-        }
-    }
-
-    fn of_time(self, time: Duration) -> Duration {
-        time.mul_f64(self.0)
-    }
-
-    fn add(self, total: &mut Option<u64>, delta: Option<u64>) {
-        if let Some(delta) = delta {
-            *total.get_or_insert_default() += self.of(delta);
-        }
-    }
-
-    fn add_bytes(self, total: &mut Option<Bytes>, delta: Option<Bytes>) {
-        if let Some(delta) = delta {
-            *total.get_or_insert_default() += Bytes(self.of(delta.0));
-        }
-    }
-}
-
-impl NodeTotals {
-    /// What the server counts is known to be zero so far, by our count; what it doesn't count stays unknown.
-    fn introduce(&mut self, reading: &Reading) {
-        fn known<Amount: Default, Any>(total: &mut Option<Amount>, counter: Option<Any>) {
-            if counter.is_some() {
-                total.get_or_insert_default();
-            }
-        }
-        known(&mut self.commands, reading.commands.as_ref());
-        known(&mut self.output_bytes, reading.replication_output);
-        known(&mut self.replication_output_bytes, reading.replication_output);
-        known(&mut self.input_bytes, reading.input);
-        known(&mut self.connections_received, reading.connections_received);
-        known(&mut self.connections_rejected, reading.connections_rejected);
-        known(&mut self.keyspace_hits, reading.keyspace_hits);
-        known(&mut self.keyspace_misses, reading.keyspace_misses);
-        known(&mut self.evicted_keys, reading.evicted_keys);
-        known(&mut self.expired_keys, reading.expired_keys);
-        known(&mut self.full_syncs, reading.full_syncs);
+    /// MONITOR's own output can't be told from the clients' while a window is open: the last clean rate stands.
+    fn output_max(&self, deltas: &Deltas, disturbed: bool) -> Option<Bytes> {
+        let rate = self.output.per_second().unwrap_or(0.0);
+        let seconds = deltas.span.unwrap_or_default().as_secs_f64();
+        disturbed.then_some(Bytes((rate * seconds) as u64))
     }
 }
 
