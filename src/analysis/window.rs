@@ -132,6 +132,8 @@ pub struct WindowStats {
     pub clients: Vec<Counted>,
     /// Touches of keys: a command with three keys touches three.
     pub key_touches: u64,
+    /// Of the touches, those of keys so long that only their beginning was looked at.
+    pub cut_keys: u64,
     /// How many different keys, estimated.
     pub distinct_keys: u64,
     /// How many different clients, estimated past the limit.

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::act::Act;
-use super::plot::Plot;
-use super::scenario::Scenario;
+use super::scenario::{Act, Plot, Scenario};
 use crate::model::{Bytes, GroupId, PerSecond, Ratio};
 
 /// How long each cause lasts.

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::cast::Condition;
 use super::chance::Chance;
-use super::key::Key;
-use super::plot::Place;
+use super::keyspace::Key;
+use super::scenario::{Condition, Place};
 use super::spelling::{self, Form, WireSize};
 use super::traffic::{Order, Origin};
 use super::verb::{Kind, Verb};

@@ -1,0 +1,247 @@
+//! Which keys were touched, and with them: which patterns, slots and hash tags, and how many different keys.
+//!
+//! Slot, pattern and distinct count are worked out only for a key that is new to the table of frequent keys. Its touches are credited to
+//! them when it leaves the table and at the end, so that slots and patterns are exact although few keys are looked at twice.
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use super::commands::hash;
+use super::sampled::{Bounds, Sampled};
+use crate::analysis::line::time;
+use crate::analysis::pattern::{Normaliser, PatternId};
+use crate::analysis::sketch::{Counter, Distinct, Frequent, Limits};
+use crate::analysis::slot;
+use crate::model::Slot;
+
+/// No more of a key than this is looked at, so that a line of any length needs no more room.
+pub(super) const KEY_MAX: usize = 4096;
+/// How many bytes of text the table has room for, for each of its keys.
+const TEXT_PER_KEY: usize = 48;
+/// Hash tags that are followed at a time.
+const TAGS_MAX: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct Touched {
+    state: FixedState,
+    frequent: Frequent<KeyFacts>,
+    normaliser: Normaliser,
+    credit: Credit,
+    distinct: Distinct,
+    touches: u64,
+    cut: u64,
+}
+
+/// What was worked out for a key: the pattern's place in two halves, so that a counter fits half a cache line, and the slot, whose
+/// highest bit says that the key has a hash tag.
+#[derive(Clone, Copy, Debug, Default)]
+struct KeyFacts {
+    pattern: [u16; 2],
+    slot: u16,
+}
+
+const TAGGED: u16 = 1 << 15;
+
+/// Where the touches of keys go when they leave the table.
+#[derive(Debug)]
+struct Credit {
+    state: FixedState,
+    slots: Vec<u64>,
+    patterns: Vec<PatternTouches>,
+    tags: Frequent<()>,
+}
+
+#[derive(Debug)]
+struct PatternTouches {
+    id: PatternId,
+    count: u64,
+    example: Arc<str>,
+}
+
+/// A place among the patterns of [`Touched`].
+pub(super) type PatternPlace = u32;
+
+impl Touched {
+    pub(super) fn new(keys_max: usize, normaliser: Normaliser, seed: u64) -> Self {
+        let state = FixedState::with_seed(seed);
+        let limits = |entries_max: usize| Limits {
+            entries_max,
+            text_max: entries_max.saturating_mul(TEXT_PER_KEY),
+        };
+        Self {
+            state: state.clone(),
+            frequent: Frequent::new(limits(keys_max)),
+            normaliser,
+            credit: Credit {
+                state,
+                slots: vec![0; usize::from(Slot::COUNT)],
+                patterns: Vec::new(),
+                tags: Frequent::new(limits(TAGS_MAX.min(keys_max))),
+            },
+            distinct: Distinct::default(),
+            touches: 0,
+            cut: 0,
+        }
+    }
+
+    /// Sees a key as it was printed, on a line whose time stamp `stamp` begins with, and tells its pattern.
+    #[inline(always)]
+    pub(super) fn touch(&mut self, key: &[u8], stamp: &[u8]) -> PatternPlace {
+        self.touches += 1;
+        let key = if key.len() > KEY_MAX { self.cut(key) } else { key };
+        let hash = hash(&self.state, key);
+        if let Some(counter) = self.frequent.find(hash, key) {
+            counter.add(1);
+            return counter.extra.pattern();
+        }
+        self.meet(hash, key, stamp)
+    }
+
+    /// Credits what is still in the table and gives all of it.
+    pub(super) fn finish(mut self) -> Found {
+        for (text, counter) in self.frequent.iter() {
+            self.credit.take(text, counter);
+        }
+        let Credit {
+            slots, patterns, tags, ..
+        } = self.credit;
+        let mut keys = Sampled::new(self.frequent.offset());
+        for (text, counter) in self.frequent.iter() {
+            keys.add(printed(text), bounds(counter), counter.extra.slot());
+        }
+        let mut found_tags = Sampled::new(tags.offset());
+        for (text, counter) in tags.iter() {
+            found_tags.add(printed(text), bounds(counter), ());
+        }
+        Found {
+            touches: self.touches,
+            cut_keys: self.cut,
+            keys,
+            tags: found_tags,
+            slots,
+            patterns: patterns
+                .into_iter()
+                .map(|touches| (touches.id, touches.count, touches.example))
+                .collect(),
+            normaliser: self.normaliser,
+            distinct: self.distinct,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn cut<'key>(&mut self, key: &'key [u8]) -> &'key [u8] {
+        self.cut += 1;
+        &key[..KEY_MAX]
+    }
+
+    #[inline(never)]
+    fn meet(&mut self, hash: u64, key: &[u8], stamp: &[u8]) -> PatternPlace {
+        if self.frequent.is_full(key) {
+            let credit = &mut self.credit;
+            self.frequent.purge(|text, counter| credit.take(text, counter));
+        }
+        self.distinct.add(hash);
+        let id = self.normaliser.classify(key, time(stamp));
+        let pattern = self.credit.place_of(id, key);
+        let tagged = if slot::hash_tag(key).is_some() { TAGGED } else { 0 };
+        let slot = slot::of_printed_key(key).number() | tagged;
+        let pattern_halves = [pattern as u16, (pattern >> 16) as u16];
+        self.frequent.insert(
+            hash,
+            key,
+            1,
+            KeyFacts {
+                pattern: pattern_halves,
+                slot,
+            },
+        );
+        pattern
+    }
+}
+
+/// What [`Touched`] gives at the end.
+pub(super) struct Found {
+    pub(super) touches: u64,
+    /// Keys that were longer than is looked at.
+    pub(super) cut_keys: u64,
+    pub(super) keys: Sampled<Arc<str>, Slot>,
+    pub(super) tags: Sampled<Arc<str>, ()>,
+    pub(super) slots: Vec<u64>,
+    /// Each pattern by its place: which it is, its touches, an example.
+    pub(super) patterns: Vec<(PatternId, u64, Arc<str>)>,
+    /// Who knows their names.
+    pub(super) normaliser: Normaliser,
+    pub(super) distinct: Distinct,
+}
+
+fn bounds<Extra>(counter: &Counter<Extra>) -> Bounds {
+    Bounds {
+        lower: counter.count(),
+        upper: counter.upper(),
+    }
+}
+
+impl KeyFacts {
+    #[inline(always)]
+    fn pattern(self) -> PatternPlace {
+        u32::from(self.pattern[0]) | u32::from(self.pattern[1]) << 16
+    }
+
+    fn slot(self) -> Slot {
+        Slot::of_checksum(self.slot)
+    }
+}
+
+impl Credit {
+    /// The pattern's place here, which it gets when its first key is met.
+    fn place_of(&mut self, id: PatternId, key: &[u8]) -> PatternPlace {
+        // Patterns are numbered as they are met, so nearly always without a gap; rules of the user's are numbered before.
+        while self.patterns.len() <= id.index() {
+            self.patterns.push(PatternTouches {
+                id,
+                count: 0,
+                example: "".into(),
+            });
+        }
+        let touches = &mut self.patterns[id.index()];
+        if touches.example.is_empty() {
+            *touches = PatternTouches {
+                id,
+                count: touches.count,
+                example: printed(&key[..key.len().min(256)]),
+            };
+        }
+        id.index() as PatternPlace
+    }
+
+    fn take(&mut self, key: &[u8], counter: &Counter<KeyFacts>) {
+        self.slots[usize::from(counter.extra.slot().number())] += counter.count();
+        self.patterns[counter.extra.pattern() as usize].count += counter.count();
+        if counter.extra.slot & TAGGED != 0
+            && let Some(tag) = slot::hash_tag(key)
+        {
+            self.tag(tag, counter.count());
+        }
+    }
+
+    fn tag(&mut self, tag: &[u8], count: u64) {
+        let hash = hash(&self.state, tag);
+        if let Some(counter) = self.tags.find(hash, tag) {
+            return counter.add(count);
+        }
+        if self.tags.is_full(tag) {
+            self.tags.purge(|_, _| {});
+        }
+        self.tags.insert(hash, tag, count, ());
+    }
+}
+
+/// MONITOR prints ASCII only; a file may hold anything.
+fn printed(text: &[u8]) -> Arc<str> {
+    match std::str::from_utf8(text) {
+        Ok(text) => text.into(),
+        Err(_) => text.escape_ascii().to_string().into(),
+    }
+}

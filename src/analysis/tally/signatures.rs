@@ -1,0 +1,169 @@
+//! Which commands met which patterns in which shape: the command's signature, counted.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::keys::PatternPlace;
+use crate::analysis::keyspec::CommandId;
+use crate::analysis::line::{Block, Following, closing_quote, following};
+use crate::analysis::signature::{Shape, ShapeRule};
+use crate::analysis::sketch::{Frequent, Limits};
+
+/// One command on one pattern, in one shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Signature {
+    pub(super) command: CommandId,
+    shape: ShapePlace,
+    /// A pattern's place plus one; 0 where there is no key.
+    pub(super) pattern: u32,
+}
+
+/// A place in the table of shapes; 0 where the arguments don't matter, or the table is full.
+pub(super) type ShapePlace = u16;
+
+#[derive(Debug)]
+pub(super) struct Signatures {
+    frequent: Frequent<Signature>,
+    seed: u64,
+    shapes: Vec<Shape>,
+    places: HashMap<Shape, ShapePlace, FixedState>,
+    /// The shapes of commands by what follows their key as it was printed: most come again and again.
+    recent: Vec<(u128, CommandId, ShapePlace)>,
+}
+
+const RECENT: usize = 64;
+const SHAPES_MAX: usize = 1024;
+/// More arguments than any rule looks at.
+const ARGUMENTS_MAX: usize = 16;
+
+impl Signatures {
+    pub(super) fn new(signatures_max: usize, seed: u64) -> Self {
+        let limits = Limits {
+            entries_max: signatures_max,
+            text_max: 0,
+        };
+        Self {
+            frequent: Frequent::new(limits),
+            seed,
+            shapes: vec![Shape::default()],
+            places: HashMap::with_hasher(FixedState::with_seed(seed)),
+            recent: vec![(u128::MAX, CommandId::default(), 0); RECENT],
+        }
+    }
+
+    /// Sees a command with the pattern of its first key.
+    #[inline(always)]
+    pub(super) fn count(&mut self, command: CommandId, pattern: Option<PatternPlace>, shape: ShapePlace) {
+        let signature = Signature {
+            command,
+            shape,
+            pattern: pattern.map_or(0, |pattern| pattern + 1),
+        };
+        let hash = signature.hash(self.seed);
+        match self.frequent.find(hash, b"") {
+            Some(counter) => counter.add(1),
+            None => self.meet(signature, hash),
+        }
+    }
+
+    /// The shape of a command whose name closes at `ends.0` and whose line ends at `ends.1`, when it doesn't depend on its first
+    /// argument, which closes at `closing`.
+    pub(super) fn shape_after_key(
+        &mut self,
+        (command, rule): (CommandId, ShapeRule),
+        buffer: &[u8],
+        closing: usize,
+        ends: (usize, usize),
+    ) -> ShapePlace {
+        let length = ends.1 - closing;
+        if length > 16 {
+            return self.shape_of(rule, buffer, ends);
+        }
+        let rest = Block::at(buffer, closing).head(length as u32);
+        let folded = (rest as u64 ^ ((rest >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = (folded >> 32) as usize % RECENT;
+        let (known, of, shape) = self.recent[place];
+        if known == rest && of == command {
+            return shape;
+        }
+        let shape = self.shape_of(rule, buffer, ends);
+        self.recent[place] = (rest, command, shape);
+        shape
+    }
+
+    /// The shape of a command whose name closes at `name_end`.
+    #[inline(never)]
+    pub(super) fn shape_of(&mut self, rule: ShapeRule, buffer: &[u8], (name_end, end): (usize, usize)) -> ShapePlace {
+        let mut arguments = [&b""[..]; ARGUMENTS_MAX];
+        let (mut closing, mut total) = (name_end, 0);
+        while let Following::Argument(begin) = following(buffer, closing, end)
+            && let Some(next) = closing_quote(buffer, begin, end)
+        {
+            if let Some(argument) = arguments.get_mut(total) {
+                *argument = &buffer[begin..next];
+            }
+            closing = next;
+            total += 1;
+        }
+        let seen = total.min(rule.arguments_max()).min(ARGUMENTS_MAX);
+        self.place(rule.shape(&arguments[..seen], total))
+    }
+
+    /// The shape of a command of which only the number of arguments is known.
+    pub(super) fn shape_of_total(&mut self, rule: ShapeRule, total: usize) -> ShapePlace {
+        if rule.arguments_max() == 0 {
+            self.place(rule.shape(&[], total))
+        } else {
+            0
+        }
+    }
+
+    /// A signature's shape.
+    pub(super) fn shape(&self, signature: Signature) -> Shape {
+        self.shapes[usize::from(signature.shape)]
+    }
+
+    /// Every signature that is followed: how often it was counted since, and how often it was at most.
+    pub(super) fn seen(&self) -> impl Iterator<Item = (Signature, u64, u64)> {
+        self.frequent
+            .iter()
+            .map(|(_, counter)| (counter.extra, counter.count(), counter.upper()))
+    }
+
+    /// How often at most a signature was seen that isn't followed.
+    pub(super) fn missed(&self) -> u64 {
+        self.frequent.offset()
+    }
+
+    #[inline(never)]
+    fn meet(&mut self, signature: Signature, hash: u64) {
+        if self.frequent.is_full(b"") {
+            self.frequent.purge(|_, _| {});
+        }
+        self.frequent.insert(hash, b"", 1, signature);
+    }
+
+    fn place(&mut self, shape: Shape) -> ShapePlace {
+        if let Some(place) = self.places.get(&shape) {
+            return *place;
+        }
+        if self.shapes.len() == SHAPES_MAX {
+            return 0;
+        }
+        let place = self.shapes.len() as ShapePlace;
+        self.shapes.push(shape);
+        self.places.insert(shape, place);
+        place
+    }
+}
+
+impl Signature {
+    /// Different for different signatures, so that the table needs no text to tell them apart.
+    #[inline(always)]
+    fn hash(self, seed: u64) -> u64 {
+        let whole = (self.command.index() as u64) << 48 | u64::from(self.shape) << 32 | u64::from(self.pattern);
+        // An odd factor and a shifted exclusive or can both be undone, so nothing is lost.
+        let mixed = (whole ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ mixed >> 32
+    }
+}

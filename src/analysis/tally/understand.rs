@@ -1,0 +1,317 @@
+//! From a line in the buffer to the counts: who, what, which keys.
+
+use std::ops::Range;
+
+use super::commands::{KeyPlan, Plan};
+use super::keys::PatternPlace;
+use super::long::LongLine;
+use super::{LINE_MAX, Tally};
+use crate::analysis::keyspec::{CommandId, Keys, Walk};
+use crate::analysis::line::{Following, Head, closing_quote, following, time};
+use crate::analysis::window::Rejection;
+
+impl Tally {
+    /// One whole line, without its line feed.
+    #[inline(always)]
+    pub(super) fn line(&mut self, buffer: &[u8], start: usize, end: usize) {
+        if end - start > LINE_MAX {
+            let long = self.begin_long_line(&buffer[start..start + LINE_MAX]);
+            let long = self.extend_long_line(long, &buffer[start + LINE_MAX..end]);
+            return self.end_long_line(long);
+        }
+        let (start, end) = trimmed(buffer, start, end);
+        if end == start || buffer[end - 1] != b'"' {
+            return self.odd_line(&buffer[start..end]);
+        }
+        if let Err(rejection) = self.understand(buffer, start, end) {
+            self.reject(rejection);
+        }
+    }
+
+    #[inline(always)]
+    fn understand(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<(), Rejection> {
+        let head = Head::read(buffer, start, end)?;
+        let name = name(buffer, &head, end)?;
+        let command = self.vocabulary.identify(buffer, name.clone(), end);
+        let plan = command.map(|id| self.vocabulary.plan(id));
+        let mut first = None;
+        self.found.clear();
+        match plan.map_or(KeyPlan::None, |plan| plan.keys) {
+            KeyPlan::None => {}
+            KeyPlan::One(place) => first = argument(buffer, name.end, end, place)?,
+            KeyPlan::Every {
+                first: from,
+                step,
+                spared,
+            } => {
+                self.find_every(buffer, name.end..end, from, (step, spared))?;
+            }
+            KeyPlan::Walk => self.find_by_walk(buffer, name.end..end, command)?,
+        }
+        let key_first = plan.as_ref().is_some_and(Plan::takes_key_first);
+        let after_key = first.as_ref().filter(|_| key_first).map(|key| key.end);
+        let name_end = name.end;
+        self.settle(buffer, &head);
+        self.stamp = Some(head.stamp);
+        if !self.accept(buffer, &head, name, command) {
+            return Ok(());
+        }
+        let stamp = &buffer[head.stamp..];
+        let pattern = if plan.is_some_and(|plan| plan.script) {
+            self.declare_found(buffer, stamp);
+            None
+        } else {
+            self.touch_found(buffer, stamp, first)
+        };
+        let (Some(command), Some(plan)) = (command, plan) else {
+            return Ok(());
+        };
+        let shape = match (plan.shape, after_key) {
+            (None, _) => 0,
+            (Some(rule), Some(closing)) => {
+                self.signatures
+                    .shape_after_key((command, rule), buffer, closing, (name_end, end))
+            }
+            (Some(rule), None) => self.signatures.shape_of(rule, buffer, (name_end, end)),
+        };
+        self.signatures.count(command, pattern, shape);
+        Ok(())
+    }
+
+    /// What may stand in a stream beside commands, and what may not.
+    #[cold]
+    fn odd_line(&mut self, line: &[u8]) {
+        if line == b"OK" {
+            return;
+        }
+        if line.first() == Some(&b'-') {
+            return self.reject(Rejection::ServerError);
+        }
+        let head = Head::read(line, 0, line.len());
+        self.reject(head.err().unwrap_or(Rejection::Arguments));
+    }
+
+    /// Every `step`-th argument from the one at `from` on, without the last ones that are spared.
+    fn find_every(
+        &mut self,
+        buffer: &[u8],
+        within: Range<usize>,
+        from: u32,
+        (step, spared): (u32, u32),
+    ) -> Result<(), Rejection> {
+        let (mut closing, end) = (within.start, within.end);
+        let mut place = 1;
+        while let Following::Argument(begin) = found(following(buffer, closing, end))? {
+            closing = closing_quote(buffer, begin, end).ok_or(Rejection::Arguments)?;
+            if place >= from && (place - from).is_multiple_of(step) {
+                self.found.push(begin..closing);
+            }
+            place += 1;
+        }
+        // The arguments are 1 to `place − 1`, and the keys are among those before the spared ones.
+        let keys = place.saturating_sub(from).saturating_sub(spared).div_ceil(step);
+        self.found.truncate(keys as usize);
+        Ok(())
+    }
+
+    fn find_by_walk(
+        &mut self,
+        buffer: &[u8],
+        within: Range<usize>,
+        command: Option<CommandId>,
+    ) -> Result<(), Rejection> {
+        let keys = command.map_or(&Keys::None, |id| self.vocabulary.keys(id));
+        let mut walk = Walk::new(keys);
+        let (mut closing, end) = (within.start, within.end);
+        while let Following::Argument(begin) = found(following(buffer, closing, end))? {
+            closing = closing_quote(buffer, begin, end).ok_or(Rejection::Arguments)?;
+            let key = begin..closing;
+            walk.argument(&buffer[key.clone()], || key.clone(), |key| self.found.push(key));
+            if walk.is_over() {
+                break;
+            }
+        }
+        walk.end(|key| self.found.push(key));
+        Ok(())
+    }
+
+    /// A script's own commands follow it at once; if this line isn't one, the keys the script declared count as touched.
+    #[inline(always)]
+    fn settle(&mut self, buffer: &[u8], head: &Head) {
+        if self.declared.is_empty() {
+            return;
+        }
+        if &buffer[head.source.clone()] == b"lua" {
+            self.declared.forget();
+        } else {
+            self.settle_declared();
+        }
+    }
+
+    /// Counts the line, and the command for its client; says whether it is a command.
+    #[inline(always)]
+    fn accept(&mut self, buffer: &[u8], head: &Head, name: Range<usize>, command: Option<CommandId>) -> bool {
+        self.progress.lines += 1;
+        if self.progress.first.is_none() {
+            self.progress.first = Some(time(&buffer[head.stamp..]));
+        }
+        let replicated = !self.masters.is_empty() && self.is_master(&buffer[head.source.clone()]);
+        if replicated {
+            if is_upkeep(&buffer[name]) {
+                return false;
+            }
+            self.progress.replicated += 1;
+        } else {
+            self.clients.count(buffer, head.source.start, head.source.end);
+        }
+        self.progress.commands += 1;
+        match command {
+            Some(command) => self.vocabulary.count(command, replicated),
+            None => self.progress.other.add(replicated),
+        }
+        true
+    }
+
+    fn is_master(&self, source: &[u8]) -> bool {
+        self.masters.iter().any(|master| **master == *source)
+    }
+
+    /// Touches the keys of the line and tells the first one's pattern.
+    #[inline(always)]
+    fn touch_found(&mut self, buffer: &[u8], stamp: &[u8], only: Option<Range<usize>>) -> Option<PatternPlace> {
+        if let Some(key) = only {
+            return Some(self.touched.touch(&buffer[key], stamp));
+        }
+        let mut pattern = None;
+        for key in self.found.drain(..) {
+            let touched = self.touched.touch(&buffer[key], stamp);
+            pattern.get_or_insert(touched);
+        }
+        pattern
+    }
+
+    #[cold]
+    fn declare_found(&mut self, buffer: &[u8], stamp: &[u8]) {
+        for key in self.found.drain(..) {
+            self.declared.add(&buffer[key], stamp);
+        }
+    }
+
+    /// The first [`LINE_MAX`] bytes of a line that is longer.
+    #[cold]
+    pub(super) fn begin_long_line(&mut self, buffer: &[u8]) -> LongLine {
+        let (start, _) = trimmed(buffer, 0, buffer.len());
+        if buffer[start] == b'-' {
+            return LongLine::rejected(Rejection::ServerError);
+        }
+        let understood = Head::read(buffer, start, buffer.len())
+            .and_then(|head| name(buffer, &head, buffer.len()).map(|name| (head, name)));
+        let (head, name) = match understood {
+            Ok(understood) => understood,
+            Err(rejection) => return LongLine::rejected(rejection),
+        };
+        self.settle(buffer, &head);
+        let command = self.vocabulary.identify(buffer, name.clone(), buffer.len());
+        let keys = command.map_or(&Keys::None, |id| self.vocabulary.keys(id));
+        let (beginning, rest) = buffer.split_at(name.end + 1);
+        let shaped = command.is_some_and(|id| self.vocabulary.plan(id).shape.is_some());
+        let long = LongLine::new(beginning.to_vec(), (head, command), Walk::new(keys), shaped);
+        self.extend_long_line(long, rest)
+    }
+
+    pub(super) fn extend_long_line(&mut self, mut long: LongLine, piece: &[u8]) -> LongLine {
+        let mut pattern = long.pattern;
+        let Ok((stamp, command)) = long.stamp_and_command() else {
+            return long;
+        };
+        let script = command.is_some_and(|id| self.vocabulary.plan(id).script);
+        long.feed(piece, |key| self.take_long_lines_key(key, &stamp, script, &mut pattern));
+        long.pattern = pattern;
+        long
+    }
+
+    pub(super) fn end_long_line(&mut self, long: LongLine) {
+        let Ok((stamp, command)) = long.stamp_and_command() else {
+            return self.reject(long.understood.err().unwrap_or(Rejection::Arguments));
+        };
+        let script = command.is_some_and(|id| self.vocabulary.plan(id).script);
+        let mut pattern = long.pattern;
+        let arguments = long.arguments;
+        let ended = long.end(|key| self.take_long_lines_key(key, &stamp, script, &mut pattern));
+        match ended {
+            Err(rejection) => self.reject(rejection),
+            Ok((beginning, head)) => {
+                let name = head.command..beginning.len() - 1;
+                self.accept(&beginning, &head, name, command);
+                self.progress.last = Some(time(&stamp));
+                if let Some(command) = command {
+                    let rule = self.vocabulary.plan(command).shape;
+                    let shape = rule.map_or(0, |rule| self.signatures.shape_of_total(rule, arguments));
+                    self.signatures.count(command, pattern, shape);
+                }
+            }
+        }
+    }
+
+    fn take_long_lines_key(&mut self, key: &[u8], stamp: &[u8], script: bool, pattern: &mut Option<PatternPlace>) {
+        if script {
+            return self.declared.add(key, stamp);
+        }
+        let touched = self.touched.touch(key, stamp);
+        pattern.get_or_insert(touched);
+    }
+}
+
+/// Without the carriage return and the plus sign of the wire's form.
+#[inline(always)]
+fn trimmed(buffer: &[u8], start: usize, end: usize) -> (usize, usize) {
+    let end = if end > start && buffer[end - 1] == b'\r' {
+        end - 1
+    } else {
+        end
+    };
+    let start = if start < end && buffer[start] == b'+' {
+        start + 1
+    } else {
+        start
+    };
+    (start, end)
+}
+
+/// Where the command's name stands.
+#[inline(always)]
+fn name(buffer: &[u8], head: &Head, end: usize) -> Result<Range<usize>, Rejection> {
+    match closing_quote(buffer, head.command, end) {
+        Some(closing) if closing > head.command => Ok(head.command..closing),
+        _ => Err(Rejection::Arguments),
+    }
+}
+
+/// The argument at `place`, the command being 0 and closing at `closing`; `None` if there are fewer.
+#[inline(always)]
+fn argument(buffer: &[u8], mut closing: usize, end: usize, place: u32) -> Result<Option<Range<usize>>, Rejection> {
+    let mut left = place;
+    loop {
+        let Following::Argument(begin) = found(following(buffer, closing, end))? else {
+            return Ok(None);
+        };
+        closing = closing_quote(buffer, begin, end).ok_or(Rejection::Arguments)?;
+        left -= 1;
+        if left == 0 {
+            return Ok(Some(begin..closing));
+        }
+    }
+}
+
+#[inline(always)]
+fn found(following: Following) -> Result<Following, Rejection> {
+    match following {
+        Following::Broken => Err(Rejection::Arguments),
+        other => Ok(other),
+    }
+}
+
+/// What a primary sends its replicas beside its clients' commands.
+fn is_upkeep(name: &[u8]) -> bool {
+    name == b"ping" || name == b"SELECT"
+}
