@@ -1,10 +1,12 @@
-//! What is known as JSON, for the page and the API: rates, comparison, nodes, and the top of each shard's last window.
+//! What is known as the page and the API show it: rates, comparison, nodes, and the top of each shard's last window; and a group's
+//! last windows as a report.
 //!
 //! Names are those of the report wherever both show the same.
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
+use crate::analysis::report::{Missing, Observation, Report, ReportSettings, SignalFigures, SignalReading, Source};
 use crate::analysis::window::{ClosedWindow, Counted};
 use crate::metrics::snapshot::{GroupSnapshot, NodeSnapshot, ShardSnapshot, SignalSnapshot, Snapshot};
 use crate::model::{Ratio, Timestamp};
@@ -39,6 +41,7 @@ fn shard(shard: &ShardSnapshot) -> Value {
     json!({
         "shard": shard.id,
         "slots": shard.slots,
+        "incomplete": shard.incomplete,
         "signals": {
             "commands": signal(&shard.commands, |rate| rate.0),
             "bytes_out": signal(&shard.bytes_out, |rate| rate.0),
@@ -110,6 +113,55 @@ fn window(window: &ClosedWindow) -> Value {
         }).collect::<Vec<_>>(),
         "clients": stats.clients.iter().take(TOP).map(clients).collect::<Vec<_>>(),
     })
+}
+
+/// The last windows of a group's shards beside each other.
+pub(super) fn report(group: &GroupSnapshot) -> Report {
+    let mut observations = Vec::new();
+    let mut missing = Vec::new();
+    for shard in &group.shards {
+        match shard.windows.last.as_deref() {
+            Some(window) => observations.push(Observation::of_window(window, Some(figures(shard)))),
+            None => missing.push(Missing {
+                shard: shard.id.clone(),
+                reason: unseen(shard),
+            }),
+        }
+    }
+    Report::compare(
+        &group.key,
+        Source::Serve,
+        observations,
+        missing,
+        &ReportSettings::default(),
+    )
+}
+
+fn figures(shard: &ShardSnapshot) -> SignalFigures {
+    SignalFigures {
+        commands: reading(&shard.commands, |rate| rate.0),
+        bytes_out: reading(&shard.bytes_out, |rate| rate.0),
+        cpu: reading(&shard.cpu, |cores| cores.0),
+    }
+}
+
+fn reading<Unit: Copy>(signal: &SignalSnapshot<Unit>, number: fn(Unit) -> f64) -> SignalReading {
+    SignalReading {
+        rate: signal.rate.map(number),
+        deviation: signal.deviation,
+        skew: signal.skew,
+        status: signal.status,
+    }
+}
+
+/// Why there is no window, as far as it is known.
+fn unseen(shard: &ShardSnapshot) -> String {
+    let reasons: Vec<&str> = shard.windows.skipped.keys().copied().collect();
+    match (shard.windows.active, reasons.is_empty()) {
+        (0, true) => "no window has been due yet".to_owned(),
+        (0, false) => format!("windows were skipped: {}", reasons.join(", ")),
+        _ => "its first window is open".to_owned(),
+    }
 }
 
 fn listed(kind: &str, name: &str, count: u64, error: u64, whole: u64) -> Value {

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::order::{Answer, Order, Request};
 use super::routes::App;
+use crate::export::view;
 use crate::metrics::snapshot::{GroupSnapshot, Snapshot};
 use crate::model::GroupKey;
 
@@ -19,10 +20,24 @@ fn problem(status: StatusCode, text: impl AsRef<str>) -> Response {
     (status, Json(json!({ "error": text.as_ref() }))).into_response()
 }
 
+/// `/api/openapi.json`: what the routes take and answer.
+pub(super) async fn description() -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, include_str!("openapi.json")).into_response()
+}
+
 /// `/api/v1/groups`: everything that is known.
 pub(super) async fn groups(State(app): State<App>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     (json, app.feed.document().to_string()).into_response()
+}
+
+/// `/api/v1/groups/{id}/report`: the last window of each shard beside the others'.
+pub(super) async fn report(State(app): State<App>, Path(id): Path<String>, Query(place): Query<Where>) -> Response {
+    match group(&app.published.load(), &id, &place) {
+        Ok(group) => Json(view::report(group)).into_response(),
+        Err(unclear) => unclear.into_response(),
+    }
 }
 
 pub(super) async fn reload(State(app): State<App>) -> Response {

@@ -18,4 +18,6 @@ mod tests;
 pub use health::HEARTBEAT_MAX;
 pub use listen::{BindError, Bound, bind};
 pub use order::{Answer, Order, Request};
-pub use settings::{ListenAddress, WebSettings};
+pub use settings::{
+    ExternalUrl, ExternalUrlError, ListenAddress, ListenAddressError, TelemetryPath, TelemetryPathError, WebSettings,
+};

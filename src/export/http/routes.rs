@@ -21,7 +21,7 @@ use tower_http::timeout::TimeoutLayer;
 use super::events::Feed;
 use super::guard::{Names, Refusal};
 use super::order::Order;
-use super::settings::WebSettings;
+use super::settings::{ExternalUrl, WebSettings};
 use super::{api, events, health};
 use crate::export::page;
 use crate::export::prometheus::{Format, Pages};
@@ -51,12 +51,9 @@ impl App {
         orders: mpsc::Sender<Order>,
         shutdown: CancellationToken,
     ) -> Self {
-        let external = settings
-            .external_url
-            .as_deref()
-            .and_then(|url| url.parse::<axum::http::Uri>().ok());
+        let external = settings.external_url.as_ref().map(ExternalUrl::host);
         let listening = settings.listen_address.iter().map(|address| address.host());
-        let names = Names::new(listening.chain(external.as_ref().and_then(|url| url.host())));
+        let names = Names::new(listening.chain(external));
         Self {
             settings: Arc::new(settings),
             pages: Pages::new(published.clone()),
@@ -136,13 +133,20 @@ pub(super) const ROUTES: &[Route] = &[
     read("/readyz", Audience::Everyone, || get(health::ready)),
     read("/-/healthy", Audience::Everyone, || get(health::alive)),
     read("/-/ready", Audience::Everyone, || get(health::ready)),
+    read("/api/openapi.json", Audience::Readers, || get(api::description)),
     read("/api/v1/groups", Audience::Readers, || get(api::groups)),
+    read("/api/v1/groups/{id}/report", Audience::Readers, || get(api::report)),
     read("/api/v1/events", Audience::Readers, || get(events::stream)),
     order("/-/reload", || post(api::reload)),
     order("/-/pause", || post(api::pause)),
     order("/-/resume", || post(api::resume)),
     order("/api/v1/groups/{id}/windows", || post(api::round)),
 ];
+
+/// Whether a path other than that of the metrics has a route.
+pub(super) fn is_taken(path: &str) -> bool {
+    ROUTES.iter().any(|route| route.path == path && path != TELEMETRY)
+}
 
 /// The routes of one listener.
 pub(super) fn router(app: App, exposure: Exposure) -> Router {
@@ -153,7 +157,7 @@ pub(super) fn router(app: App, exposure: Exposure) -> Router {
             continue;
         }
         let path = if route.path == TELEMETRY {
-            &app.settings.telemetry_path
+            app.settings.telemetry_path.as_str()
         } else {
             route.path
         };

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use axum::http::Uri;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::routes;
 
 /// The settings of HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -12,10 +15,10 @@ pub struct WebSettings {
     #[serde(deserialize_with = "one_or_several")]
     pub listen_address: Vec<ListenAddress>,
     /// The path of the metrics.
-    pub telemetry_path: String,
+    pub telemetry_path: TelemetryPath,
     /// The address under which people reach the page, where that isn't the one it listens on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub external_url: Option<String>,
+    pub external_url: Option<ExternalUrl>,
     /// Whether reload, pause, resume and rounds may be asked for.
     pub enable_lifecycle: bool,
     /// Whether page and API answer on addresses that others can reach, though nobody has to say who they are.
@@ -26,11 +29,102 @@ impl Default for WebSettings {
     fn default() -> Self {
         Self {
             listen_address: vec![ListenAddress("127.0.0.1:9468".to_owned())],
-            telemetry_path: "/metrics".to_owned(),
+            telemetry_path: TelemetryPath("/metrics".to_owned()),
             external_url: None,
             enable_lifecycle: false,
             allow_unauthenticated: false,
         }
+    }
+}
+
+/// A path that no other route has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TelemetryPath(String);
+
+/// Why a text is no path for the metrics.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TelemetryPathError {
+    /// It isn't a plain path.
+    #[error("`{0}` is no path for the metrics; write one such as /metrics, of letters, digits and -._/")]
+    NotPlain(String),
+    /// Something else is there.
+    #[error("`{0}` is taken by the page, the API or health; write another path such as /metrics")]
+    Taken(String),
+}
+
+impl TelemetryPath {
+    /// The path, with its slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TelemetryPath {
+    type Error = TelemetryPathError;
+
+    fn try_from(path: String) -> Result<Self, TelemetryPathError> {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._/".contains(letter);
+        if !path.starts_with('/') || !path.chars().all(plain) {
+            return Err(TelemetryPathError::NotPlain(path));
+        }
+        if routes::is_taken(&path) {
+            return Err(TelemetryPathError::Taken(path));
+        }
+        Ok(Self(path))
+    }
+}
+
+impl From<TelemetryPath> for String {
+    fn from(path: TelemetryPath) -> Self {
+        path.0
+    }
+}
+
+impl fmt::Display for TelemetryPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// `http://host` or `https://host`, with a port and a path as they apply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ExternalUrl {
+    text: String,
+    host: String,
+}
+
+/// Why a text is no address of the page.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no address of a page; write one such as https://hotshard.example.com")]
+pub struct ExternalUrlError(String);
+
+impl ExternalUrl {
+    /// The host that it names.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl TryFrom<String> for ExternalUrl {
+    type Error = ExternalUrlError;
+
+    fn try_from(text: String) -> Result<Self, ExternalUrlError> {
+        let url = text.parse::<Uri>().ok();
+        let host = url
+            .filter(|url| matches!(url.scheme_str(), Some("http" | "https")))
+            .and_then(|url| url.host().map(str::to_owned));
+        match host {
+            Some(host) => Ok(Self { text, host }),
+            None => Err(ExternalUrlError(text)),
+        }
+    }
+}
+
+impl From<ExternalUrl> for String {
+    fn from(url: ExternalUrl) -> Self {
+        url.text
     }
 }
 
@@ -161,6 +255,18 @@ mod tests {
 
     #[test]
     fn a_mistake_is_named_with_its_cure() {
+        check(
+            "telemetry_path = 'metrics'",
+            "`metrics` is no path for the metrics; write one such as /metrics, of letters, digits and -._/",
+        );
+        check(
+            "telemetry_path = '/healthz'",
+            "`/healthz` is taken by the page, the API or health; write another path such as /metrics",
+        );
+        check(
+            "external_url = 'hotshard.example.com'",
+            "`hotshard.example.com` is no address of a page; write one such as https://hotshard.example.com",
+        );
         check(
             "listen_address = '::1:9468'",
             "`::1:9468` is no address to listen on; write host:port, [address]:port for IPv6, or :port for every address",

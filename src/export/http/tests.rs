@@ -257,7 +257,7 @@ async fn pages_are_compressed_and_openmetrics_for_those_who_ask() {
 #[tokio::test]
 async fn telemetry_path_moves_the_metrics() {
     let mut stage = stage();
-    stage.settings.telemetry_path = "/probe".to_owned();
+    stage.settings.telemetry_path = "/probe".to_owned().try_into().expect("a free path");
     assert_eq!(stage.get("/probe").await.0, StatusCode::OK);
     assert_eq!(stage.get("/metrics").await.0, StatusCode::NOT_FOUND);
 }
@@ -293,6 +293,79 @@ async fn the_api_tells_what_is_known() {
     assert_eq!(shard["signals"]["commands"]["status"], "very_hot");
     assert_eq!(shard["window"]["patterns"][0]["pattern"], "leaderboard:{DATE}");
     assert_eq!(document["at"], "2026-09-21T14:13:20.000Z");
+}
+
+#[tokio::test]
+async fn a_groups_last_windows_are_a_report() {
+    let mut snapshot = fabricated::snapshot(2, 3);
+    snapshot.groups[0].shards[2].windows.last = None;
+    snapshot.groups[1].key.id = GroupId::from("orders");
+    snapshot.groups[1].key.region = Region::from("us-east-1");
+    let stage = stage();
+    stage.published.store(snapshot);
+    assert_eq!(
+        stage.get("/api/v1/groups/orders/report").await.0,
+        StatusCode::BAD_REQUEST
+    );
+    let (status, body) = stage.get("/api/v1/groups/orders/report?region=eu-central-1").await;
+    assert_eq!(status, StatusCode::OK);
+    let report: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(report["shards"][0]["shard"], "0002");
+    assert_eq!(report["shards"][0]["status"]["cpu"], "very_hot");
+    assert_eq!(report["missing"][0]["reason"], "windows were skipped: memory");
+    assert_eq!(stage.get("/api/v1/groups/none/report").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_description_names_exactly_the_routes_there_are() {
+    let (_, body) = stage().get("/api/openapi.json").await;
+    let description: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let mut described: Vec<(String, String)> = Vec::new();
+    for (path, methods) in description["paths"].as_object().expect("paths") {
+        described.extend(
+            methods
+                .as_object()
+                .expect("methods")
+                .keys()
+                .map(|method| (path.clone(), method.clone())),
+        );
+    }
+    let method = |audience| if audience == Audience::Operators { "post" } else { "get" };
+    let mut routes: Vec<(String, String)> = ROUTES
+        .iter()
+        .filter(|route| !route.path.starts_with("/assets/"))
+        .map(|route| (route.path.to_owned(), method(route.audience).to_owned()))
+        .collect();
+    described.sort();
+    routes.sort();
+    assert_eq!(described, routes);
+}
+
+#[tokio::test]
+async fn answers_have_the_fields_that_the_description_names() {
+    let stage = stage();
+    let read =
+        async |path: &str| -> serde_json::Value { serde_json::from_str(&stage.get(path).await.1).expect("JSON") };
+    let description = read("/api/openapi.json").await;
+    let known = read("/api/v1/groups").await;
+    let shard = &known["groups"][0]["shards"][0];
+    for (schema, answer) in [
+        ("Known", &known),
+        ("Group", &known["groups"][0]),
+        ("Shard", shard),
+        ("Signal", &shard["signals"]["cpu"]),
+        ("Node", &shard["nodes"][0]),
+        ("Window", &shard["window"]),
+        ("Report", &read("/api/v1/groups/orders/report").await),
+    ] {
+        let names = |object: &serde_json::Value| {
+            let mut names: Vec<_> = object.as_object().expect("an object").keys().cloned().collect();
+            names.sort();
+            names
+        };
+        let properties = &description["components"]["schemas"][schema]["properties"];
+        assert_eq!(names(answer), names(properties), "{schema}");
+    }
 }
 
 /// A server on a port of the system's choice, and what it takes to stop it.

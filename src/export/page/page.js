@@ -282,7 +282,7 @@ function drawDetail() {
   drawFact(detail.facts.writes, percent(window?.coverage.writes), low(window?.coverage.writes));
   drawFact(detail.facts.complete, percent(window?.completeness_ratio), low(window?.completeness_ratio));
   drawFact(detail.facts.keys, window ? compact(window.distinct_keys) : "–", false);
-  write(detail.caution, caution(window));
+  write(detail.caution, [shard.incomplete ? "A node doesn't answer, so the rates miss its part." : "", caution(window)].filter(Boolean).join(" "));
   for (const [name, key] of LISTS) drawList(detail.lists[name].items, window?.[name] ?? [], key);
   place(detail.nodes, shard.nodes.map((node, index) => drawNode(detail.nodes.children[index], node)));
 }

@@ -57,7 +57,7 @@ pub(super) const METRICS: &[Metric] = &[
     counter(
         "node_commands_total",
         Unit::Count("command"),
-        "Commands the node executed, hotshard's own left out.",
+        "Commands the node executed for clients, hotshard's own left out.",
         Node(|node| node.totals.commands.figure()),
     ),
     counter(

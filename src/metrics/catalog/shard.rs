@@ -66,7 +66,7 @@ pub(super) const METRICS: &[Metric] = &[
     counter(
         "shard_commands_total",
         Unit::Count("command"),
-        "Commands the shard's nodes executed, by command.",
+        "Commands the shard's nodes executed for clients, by command; past the limit `other`.",
         ShardBy(&["command"], |shard, put| {
             for (command, count) in &shard.commands_total {
                 put.sample(&[command], *count);

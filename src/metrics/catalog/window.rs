@@ -5,7 +5,6 @@ use super::entry::Values::{Shard, ShardBy};
 use super::entry::{Metric, Unit, counter, gauge};
 use super::figure::Figure;
 use crate::analysis::window::{ClosedWindow, Rejection, WindowEnd};
-use crate::model::Ratio;
 
 pub(super) const METRICS: &[Metric] = &[
     counter(
@@ -77,12 +76,8 @@ pub(super) const METRICS: &[Metric] = &[
         Unit::Ratio,
         "What part of the last window's touches of keys a pattern has.",
         ShardBy(&["pattern"], |shard, put| {
-            let Some(window) = last(shard) else { return };
-            // Only patterns that have passed into the totals: they are bounded, and a series outlives one odd window.
-            for pattern in &window.stats.patterns {
-                if shard.windows.observed_pattern_commands.contains_key(&pattern.pattern) {
-                    put.sample(&[&pattern.pattern], Ratio::of(pattern.count, window.stats.key_touches));
-                }
+            for (pattern, share) in &shard.windows.pattern_shares {
+                put.sample(&[pattern], *share);
             }
         }),
     ),
@@ -91,10 +86,28 @@ pub(super) const METRICS: &[Metric] = &[
         Unit::Ratio,
         "What part of the last window's touches of keys a slot has; the largest only.",
         ShardBy(&["slot"], |shard, put| {
-            let Some(window) = last(shard) else { return };
-            for (slot, count) in window.stats.slots.iter().take(SLOTS_MAX) {
-                let share = Ratio::of(*count, window.stats.key_touches).filter(|share| share.0 >= SLOT_SHARE_MIN);
-                put.sample(&[&slot.to_string()], share);
+            for (slot, share) in &shard.windows.slot_shares {
+                put.sample(&[&slot.to_string()], *share);
+            }
+        }),
+    ),
+    gauge(
+        "key_share_ratio",
+        Unit::Ratio,
+        "What part of the last window's touches of keys a key has; the largest only, and none unless asked for.",
+        ShardBy(&["key"], |shard, put| {
+            for (key, share) in &shard.windows.key_shares {
+                put.sample(&[key], *share);
+            }
+        }),
+    ),
+    gauge(
+        "client_share_ratio",
+        Unit::Ratio,
+        "What part of the last window's commands a client sent; the largest only, and none unless asked for.",
+        ShardBy(&["client"], |shard, put| {
+            for (client, share) in &shard.windows.client_shares {
+                put.sample(&[client], *share);
             }
         }),
     ),
@@ -156,9 +169,6 @@ pub(super) const METRICS: &[Metric] = &[
         Shard(|shard| last(shard)?.server_buffer_peak.figure()),
     ),
 ];
-
-const SLOTS_MAX: usize = 5;
-const SLOT_SHARE_MIN: f64 = 0.05;
 
 fn last(shard: &ShardSnapshot) -> Option<&ClosedWindow> {
     shard.windows.last.as_deref()
