@@ -74,6 +74,11 @@ impl Network {
 
     /// Encrypted connections. The certificates are read now, once.
     pub fn encrypted(settings: &TlsSettings, connect_timeout: Duration, pace: Pace) -> Result<Self, TlsError> {
+        if settings.insecure {
+            tracing::warn!(
+                "tls.insecure is set: certificates are not checked, and whoever is between can read passwords"
+            );
+        }
         Ok(Self {
             encryption: Some(Encryption::new(settings)?),
             connect_timeout,

@@ -13,3 +13,5 @@ mod real_cluster;
 mod real_servers;
 mod repository;
 mod stage;
+mod surveying;
+mod tapping;

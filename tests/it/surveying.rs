@@ -1,0 +1,196 @@
+//! Real clusters found from one seed, and their names over failovers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotshard::model::{Endpoint, Group, GroupId, GroupKey, Region, Role, Slot};
+use hotshard::node::survey::{Reach, survey};
+use hotshard::node::{Accounts, Credentials, Dialer};
+
+use crate::connecting::{SETTINGS, encrypted, endpoint, login, plain, trusting};
+use crate::harness::cluster::Cluster;
+use crate::harness::server::Server;
+use crate::harness::tls::Authority;
+use crate::harness::wait::eventually;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn reach(dialer: Dialer, credentials: Credentials) -> Reach {
+    Reach {
+        dialer,
+        credentials,
+        accounts: Accounts::default(),
+        settings: SETTINGS,
+    }
+}
+
+fn key() -> GroupKey {
+    GroupKey {
+        region: Region::new(""),
+        id: GroupId::new("orders"),
+    }
+}
+
+async fn found(reach: &Reach, seeds: &[Endpoint], previous: Option<&Group>) -> Group {
+    survey(reach, &key(), seeds, previous).await.expect("a seed answers")
+}
+
+/// Members by shard, without roles.
+fn names(group: &Group) -> Vec<String> {
+    let shown = group.shards.iter().map(|shard| {
+        let nodes: Vec<&str> = shard.nodes.iter().map(|node| node.id.as_str()).collect();
+        format!("{}: {}", shard.id, nodes.join(" "))
+    });
+    shown.collect()
+}
+
+fn primary_of(group: &Group, shard: usize) -> Endpoint {
+    let mut primaries = group.shards[shard]
+        .nodes
+        .iter()
+        .filter(|node| node.role == Some(Role::Primary));
+    primaries.next().expect("it has a primary").endpoint.clone()
+}
+
+/// The survey against the cluster's own shards; `host` is what every node is to be called by.
+async fn check_cluster(cluster: &Cluster, group: &Group, host: &str) {
+    let truth = cluster.shards().await;
+    assert_eq!(group.shards.len(), truth.len());
+    for shard in &truth {
+        let here = |place: usize| Endpoint::new(host, cluster.servers[place].address.port());
+        let slot = Slot::new(*shard.slots[0].start()).expect("a slot");
+        let owns = |shard: &&hotshard::model::Shard| shard.slots.as_ref().is_some_and(|slots| slots.contains(slot));
+        let found = group.shards.iter().find(owns).expect("a shard of the group owns it");
+        let mut members: Vec<Endpoint> = shard
+            .replicas
+            .iter()
+            .copied()
+            .chain([shard.primary])
+            .map(here)
+            .collect();
+        members.sort();
+        let found_members: Vec<Endpoint> = found.nodes.iter().map(|node| node.endpoint.clone()).collect();
+        assert_eq!(found_members, members);
+        let slots: u32 = shard.slots.iter().map(|range| range.len() as u32).sum();
+        assert_eq!(found.slots.as_ref().map(hotshard::model::SlotSet::len), Some(slots));
+        for node in &found.nodes {
+            let expected = if node.endpoint == here(shard.primary) {
+                Role::Primary
+            } else {
+                Role::Replica
+            };
+            assert_eq!(node.role, Some(expected), "{}", node.id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_found_from_any_node_and_keeps_its_names_through_a_failover() {
+    let mut cluster = Cluster::of(Server::redis()).await;
+    let reach = reach(plain(), Credentials::none());
+    let seeds: Vec<Endpoint> = cluster.servers.iter().map(endpoint).collect();
+    let group = found(&reach, &seeds[..1], None).await;
+    check_cluster(&cluster, &group, "127.0.0.1").await;
+    assert_eq!(names(&found(&reach, &seeds[5..], None).await), names(&group));
+    let ids: Vec<&str> = group.shards.iter().map(|shard| shard.id.as_str()).collect();
+    assert_eq!(ids, ["0001", "0002", "0003"]);
+
+    // The primary of the seed's own shard dies, and the seed with it if it is that.
+    let victim = primary_of(&group, 0);
+    let place = seeds
+        .iter()
+        .position(|seed| *seed == victim)
+        .expect("one of the cluster's");
+    cluster.servers[place].crash().await;
+    let replaced = async || {
+        let now = found(&reach, &seeds[place..=place], Some(&group)).await;
+        assert_eq!(names(&now), names(&group), "no name changes");
+        let mut primaries = now.shards[0]
+            .nodes
+            .iter()
+            .filter(|node| node.role == Some(Role::Primary));
+        let is_new = primaries.next().is_some_and(|node| node.endpoint != victim);
+        if is_new { Ok(()) } else { Err(now) }
+    };
+    eventually("the replica takes over", SOON, replaced).await;
+}
+
+#[tokio::test]
+async fn valkey_names_its_shards_itself() {
+    let cluster = Cluster::of(Server::valkey9()).await;
+    let reach = reach(plain(), Credentials::none());
+    let group = found(&reach, &[endpoint(&cluster.servers[3])], None).await;
+    check_cluster(&cluster, &group, "127.0.0.1").await;
+    for shard in &group.shards {
+        let server = cluster
+            .servers
+            .iter()
+            .find(|server| endpoint(server) == shard.nodes[0].endpoint);
+        let own = server
+            .expect("one of the cluster's")
+            .call(&["CLUSTER", "MYSHARDID"])
+            .await
+            .text();
+        assert_eq!(shard.id.as_str(), &own[..8]);
+    }
+}
+
+#[tokio::test]
+async fn under_tls_nodes_go_by_their_names() {
+    let authority = Arc::new(Authority::new());
+    let plan = Server::redis()
+        .tls(&authority)
+        .password("orange")
+        .set("cluster-announce-hostname", "localhost");
+    let cluster = Cluster::of(plan).await;
+    let reach = reach(encrypted(&trusting(&authority)), login(None, "orange"));
+    let seed = Endpoint::new("localhost", cluster.servers[0].address.port());
+    let agreed = async || {
+        let group = found(&reach, std::slice::from_ref(&seed), None).await;
+        // Host names spread by gossip.
+        let named = group.nodes().all(|(_, node)| node.endpoint.host() == "localhost");
+        if named { Ok(group) } else { Err(group) }
+    };
+    let group = eventually("every node announces its name", SOON, agreed).await;
+    check_cluster(&cluster, &group, "localhost").await;
+}
+
+#[tokio::test]
+async fn a_primary_and_its_replicas_are_found_from_one_of_them() {
+    let mut trio = Cluster::disabled(Server::redis6(), 2).await;
+    let reach = reach(plain(), Credentials::none());
+    let seeds: Vec<Endpoint> = trio.servers.iter().map(endpoint).collect();
+    let everyone = async || {
+        let group = found(&reach, &seeds[1..2], None).await;
+        if group.nodes().count() == 3 {
+            Ok(group)
+        } else {
+            Err(group)
+        }
+    };
+    let group = eventually("the primary knows its replicas", SOON, everyone).await;
+    assert_eq!(group.shards.len(), 1);
+    assert_eq!(primary_of(&group, 0), seeds[0]);
+    assert_eq!(group.shards[0].slots, None);
+    trio.servers[2].crash().await;
+    let after = found(&reach, &seeds, Some(&group)).await;
+    assert_eq!(names(&after), names(&group), "a configured node stays");
+}
+
+#[tokio::test]
+async fn no_seed_that_answers_is_an_error_that_names_the_first() {
+    let port = crate::harness::port::Port::lease();
+    let seed = Endpoint::new("127.0.0.1", port.number());
+    let reach = reach(plain(), Credentials::none());
+    let error = survey(&reach, &key(), std::slice::from_ref(&seed), None)
+        .await
+        .expect_err("nobody listens");
+    assert_eq!(error.kind(), "refused");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "no node of orders could be asked for its topology (1 tried): cannot reach {seed}: connection refused; \
+             check the port and that the server runs"
+        )
+    );
+}
