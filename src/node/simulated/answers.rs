@@ -1,13 +1,11 @@
 //! What a simulated server answers to a command that came through the door.
 
-use super::info::{self, Entry};
-use super::keyspace::{Key, Kind, slot};
+use super::info;
+use super::layout::slot;
 use super::resp::Reply;
-use super::server::End;
+use super::server::{Client, End, Server};
 use super::shard::Shard;
-use super::spelling::value;
-use super::traffic::{APPS, Origin};
-use super::verb::{self, Verb};
+use super::verb::{Kind, Verb};
 use crate::model::Timestamp;
 
 /// Everything an answer depends on.
@@ -33,7 +31,7 @@ type Refusal = (Option<Verb>, String);
 impl Asked<'_> {
     fn resolve(&mut self) -> Result<Verb, Refusal> {
         let verb = self.find().map_err(|error| (None, error))?;
-        let (least, most) = arity(verb);
+        let (least, most) = verb.arity();
         if !(least..=most).contains(&self.arguments.len()) {
             return Err((Some(verb), arity_error(verb.name())));
         }
@@ -59,7 +57,7 @@ impl Asked<'_> {
             return named(&format!("{name}|{}", self.word(1)))
                 .ok_or_else(|| format!("ERR unknown subcommand '{subcommand}'. Try {container} HELP."));
         }
-        named(&name).filter(|verb| is_answered(*verb)).ok_or_else(|| {
+        named(&name).filter(|verb| verb.is_answered()).ok_or_else(|| {
             let arguments: String = (1..self.arguments.len())
                 .map(|index| format!("'{}' ", self.text(index)))
                 .collect();
@@ -71,7 +69,7 @@ impl Asked<'_> {
     }
 
     fn check_key(&mut self, verb: Verb) -> Result<(), Refusal> {
-        let Some(name) = key_position(verb).and_then(|position| self.arguments.get(position)) else {
+        let Some(name) = verb.key_position().and_then(|position| self.arguments.get(position)) else {
             return Ok(());
         };
         if self.client().monitors {
@@ -105,7 +103,7 @@ impl Asked<'_> {
             self.server().stats[verb.index()].failed += 1;
             self.count_error(error);
         }
-        if verb.kind() == verb::Kind::Read {
+        if verb.kind() == Kind::Read {
             let counters = &mut self.server().counters;
             match reply {
                 Reply::Nil | Reply::Error(_) => counters.misses += 1,
@@ -116,7 +114,7 @@ impl Asked<'_> {
         let client = self.client();
         client.last = now;
         client.last_command = verb.name();
-        if verb.kind() != verb::Kind::Admin {
+        if verb.kind() != Kind::Admin {
             self.show(verb);
         }
     }
@@ -262,35 +260,6 @@ impl Asked<'_> {
         Reply::OK
     }
 
-    fn role(&mut self) -> Reply {
-        let offset = self.server().offset;
-        let endpoint = |member: usize| self.shard.layout.endpoints[self.shard.number][member].clone();
-        if self.is_primary() {
-            let replicas = self.shard.connected_replicas().into_iter().map(|replica| {
-                let endpoint = endpoint(replica.place.member);
-                Reply::Array(vec![
-                    Reply::bulk(endpoint.host()),
-                    Reply::bulk(endpoint.port().to_string()),
-                    Reply::bulk(replica.offset.to_string()),
-                ])
-            });
-            return Reply::Array(vec![
-                Reply::bulk("master"),
-                Reply::Integer(offset as i64),
-                Reply::Array(replicas.collect()),
-            ]);
-        }
-        let primary = endpoint(self.shard.cast.primary);
-        let linked = !self.shard.cast.members[self.shard.cast.primary].down;
-        Reply::Array(vec![
-            Reply::bulk("slave"),
-            Reply::bulk(primary.host()),
-            Reply::Integer(primary.port().into()),
-            Reply::bulk(if linked { "connected" } else { "connect" }),
-            Reply::Integer(if linked { offset as i64 } else { -1 }),
-        ])
-    }
-
     fn config_get(&self) -> Reply {
         let memory = self.shard.scenario.memory_max.0.to_string();
         let buffer = self.shard.scenario.output_buffer_max.0;
@@ -317,196 +286,6 @@ impl Asked<'_> {
         )
     }
 
-    fn client_list(&mut self) -> Reply {
-        let (kind, ids) = match (self.word(2).as_str(), self.arguments.len()) {
-            (_, 2) => (None, None),
-            ("type", 4) => (Some(self.word(3)), None),
-            ("id", 4..) => (
-                None,
-                Some(
-                    (3..self.arguments.len())
-                        .map(|index| self.text(index))
-                        .collect::<Vec<_>>(),
-                ),
-            ),
-            _ => return Reply::error("ERR syntax error"),
-        };
-        let now = self.now;
-        let server = &self.shard.servers[self.member];
-        let wanted = |id: u64, flags: &str| {
-            let class = match flags {
-                "M" => "master",
-                "S" => "replica",
-                _ => "normal",
-            };
-            kind.as_deref()
-                .is_none_or(|kind| kind == class || kind == "slave" && class == "replica")
-                && ids.as_ref().is_none_or(|ids| ids.contains(&id.to_string()))
-        };
-        let strangers = self.strangers();
-        let strangers =
-            strangers
-                .iter()
-                .filter(|(id, flags, ..)| wanted(*id, flags))
-                .map(|(id, flags, address, command)| {
-                    let entry = Entry {
-                        id: *id,
-                        address,
-                        name: "",
-                        age: now.since(server.born).as_secs(),
-                        idle: 0,
-                        flags,
-                        omem: 0,
-                        command,
-                        user: if *flags == "M" { "(superuser)" } else { "default" },
-                    };
-                    entry.line(&server.address)
-                });
-        let ours = server
-            .clients
-            .values()
-            .filter(|client| wanted(client.id, "N"))
-            .map(|client| info::client_line(client, server, now));
-        Reply::bulk(strangers.chain(ours).collect::<String>())
-    }
-
-    /// The clients that the simulation holds itself: id, flags, address, last command.
-    fn strangers(&self) -> Vec<(u64, &'static str, String, &'static str)> {
-        let endpoints = &self.shard.layout.endpoints[self.shard.number];
-        let mut strangers = Vec::new();
-        if self.is_primary() {
-            for replica in self.shard.connected_replicas() {
-                let endpoint = &endpoints[replica.place.member];
-                let address = format!("{}:{}", endpoint.host(), 50_000 + replica.place.member);
-                strangers.push((3 + replica.place.member as u64, "S", address, "replconf"));
-            }
-        } else {
-            strangers.push((3, "M", endpoints[self.shard.cast.primary].to_string(), "set"));
-        }
-        for number in 0..APPS {
-            let address = Origin::App(number).address(self.shard.number).into_owned();
-            strangers.push((20 + u64::from(number), "N", address, "get"));
-        }
-        strangers
-    }
-
-    fn client_kill(&mut self) -> Reply {
-        if self.word(2) != "id" || self.arguments.len() != 4 {
-            return Reply::error("ERR syntax error");
-        }
-        let Ok(id) = self.text(3).parse::<u64>() else {
-            return Reply::error("ERR client-id should be greater than 0");
-        };
-        let own = id == self.client;
-        match self.server().clients.get_mut(&id) {
-            Some(client) if own => client.end = Some(End::Politely),
-            Some(client) => client.cut(),
-            None => return Reply::Integer(0),
-        }
-        Reply::Integer(1)
-    }
-
-    fn cluster_shards(&self) -> Reply {
-        let moment = self.shard.moment(self.now);
-        let shards = (0..self.shard.scenario.shards).map(|shard| {
-            let ranges = self.shard.layout.slots[shard].ranges().iter();
-            let slots =
-                ranges.flat_map(|range| [range.first, range.last].map(|slot| Reply::Integer(slot.number().into())));
-            let cast = self.shard.scenario.cast(shard, moment);
-            let nodes = (0..cast.members.len()).map(|member| {
-                let endpoint = &self.shard.layout.endpoints[shard][member];
-                let own = (shard == self.shard.number).then(|| self.shard.servers[member].offset);
-                Reply::Array(vec![
-                    Reply::bulk("id"),
-                    Reply::bulk(self.node_id(shard, member)),
-                    Reply::bulk("port"),
-                    Reply::Integer(endpoint.port().into()),
-                    Reply::bulk("ip"),
-                    Reply::bulk(endpoint.host()),
-                    Reply::bulk("endpoint"),
-                    Reply::bulk(endpoint.host()),
-                    Reply::bulk("role"),
-                    Reply::bulk(if member == cast.primary { "master" } else { "replica" }),
-                    Reply::bulk("replication-offset"),
-                    Reply::Integer(own.unwrap_or_default() as i64),
-                    Reply::bulk("health"),
-                    Reply::bulk(if cast.members[member].works() { "online" } else { "fail" }),
-                ])
-            });
-            Reply::Array(vec![
-                Reply::bulk("slots"),
-                Reply::Array(slots.collect()),
-                Reply::bulk("nodes"),
-                Reply::Array(nodes.collect()),
-            ])
-        });
-        Reply::Array(shards.collect())
-    }
-
-    fn cluster_slots(&self) -> Reply {
-        let moment = self.shard.moment(self.now);
-        let mut entries = Vec::new();
-        for shard in 0..self.shard.scenario.shards {
-            let primary = self.shard.scenario.cast(shard, moment).primary;
-            let replicas = (0..self.shard.scenario.members()).filter(|member| *member != primary);
-            let members: Vec<usize> = std::iter::once(primary).chain(replicas).collect();
-            for range in self.shard.layout.slots[shard].ranges() {
-                let mut entry = vec![
-                    Reply::Integer(range.first.number().into()),
-                    Reply::Integer(range.last.number().into()),
-                ];
-                entry.extend(members.iter().map(|member| {
-                    let endpoint = &self.shard.layout.endpoints[shard][*member];
-                    Reply::Array(vec![
-                        Reply::bulk(endpoint.host()),
-                        Reply::Integer(endpoint.port().into()),
-                        Reply::bulk(self.node_id(shard, *member)),
-                        Reply::Array(Vec::new()),
-                    ])
-                }));
-                entries.push(Reply::Array(entry));
-            }
-        }
-        Reply::Array(entries)
-    }
-
-    fn node_id(&self, shard: usize, member: usize) -> String {
-        self.shard.layout.cluster_ids[shard][member].clone()
-    }
-
-    /// Questions about a key.
-    fn probe(&self, verb: Verb) -> Reply {
-        let position = key_position(verb).unwrap_or(1);
-        let Some(key) = self.arguments.get(position).and_then(|name| self.shard.keys.find(name)) else {
-            return absent(verb);
-        };
-        let count = self
-            .arguments
-            .get(position + 1)
-            .and_then(|count| std::str::from_utf8(count).ok()?.parse().ok());
-        match verb {
-            Verb::MemoryUsage => Reply::Integer(key.memory() as i64),
-            Verb::Type => Reply::Simple(key.type_name()),
-            Verb::Exists => Reply::Integer(1),
-            Verb::Ttl => Reply::Integer(if key.expires { 900 } else { -1 }),
-            Verb::ObjectEncoding => Reply::bulk(key.encoding()),
-            Verb::ObjectFreq => Reply::error(
-                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
-                 switching between policies at runtime LRU and LFU data will take some time to adjust.",
-            ),
-            _ if key_kind(verb).is_some_and(|kind| kind != key.type_name()) => {
-                Reply::error("WRONGTYPE Operation against a key holding the wrong kind of value")
-            }
-            Verb::StrLen | Verb::HStrLen => Reply::Integer(key.item.into()),
-            Verb::HLen | Verb::LLen | Verb::ZCard => Reply::Integer(key.count.into()),
-            Verb::Get | Verb::HGet | Verb::LIndex => Reply::Bulk(value(key.kind, key.item, 0).to_vec()),
-            Verb::HRandField | Verb::ZRandMember => {
-                sample(key, count.unwrap_or(1), self.arguments.len() > position + 2)
-            }
-            _ => Reply::error(format!("ERR '{}' is not played on this stage", verb.name())),
-        }
-    }
-
     fn reply(&mut self, reply: &Reply) {
         let client = self.client();
         reply.write(&mut client.out);
@@ -518,15 +297,15 @@ impl Asked<'_> {
         self.server().count_error(&name);
     }
 
-    fn is_primary(&self) -> bool {
+    pub(super) fn is_primary(&self) -> bool {
         self.member == self.shard.cast.primary
     }
 
-    fn server(&mut self) -> &mut super::server::Server {
+    pub(super) fn server(&mut self) -> &mut Server {
         &mut self.shard.servers[self.member]
     }
 
-    fn client(&mut self) -> &mut super::server::Client {
+    pub(super) fn client(&mut self) -> &mut Client {
         let client = self.client;
         self.server()
             .clients
@@ -534,105 +313,22 @@ impl Asked<'_> {
             .expect("a connection asks only while it is registered")
     }
 
-    fn text(&self, index: usize) -> String {
+    pub(super) fn text(&self, index: usize) -> String {
         self.arguments
             .get(index)
             .map(|argument| String::from_utf8_lossy(argument).into_owned())
             .unwrap_or_default()
     }
 
-    fn word(&self, index: usize) -> String {
+    pub(super) fn word(&self, index: usize) -> String {
         self.text(index).to_ascii_lowercase()
     }
 }
 
-/// Whether those who come through the door may use it; the rest only the simulation itself sends.
-fn is_answered(verb: Verb) -> bool {
-    verb.kind() != verb::Kind::Write
-        && !matches!(
-            verb,
-            Verb::HGetAll | Verb::ZRevRange | Verb::LRange | Verb::EvalSha | Verb::Keys | Verb::Replconf | Verb::Psync
-        )
-}
-
-fn arity(verb: Verb) -> (usize, usize) {
-    const ANY: usize = usize::MAX;
-    match verb {
-        Verb::Ping => (1, 2),
-        Verb::Hello | Verb::Info | Verb::Command => (1, ANY),
-        Verb::Auth => (2, 3),
-        Verb::Select | Verb::Echo | Verb::Type | Verb::Ttl | Verb::StrLen => (2, 2),
-        Verb::Get | Verb::LLen | Verb::HLen | Verb::SCard | Verb::ZCard | Verb::XLen => (2, 2),
-        Verb::HGet | Verb::HStrLen | Verb::LIndex | Verb::ClientSetName | Verb::ClientNoTouch => (3, 3),
-        Verb::ObjectEncoding | Verb::ObjectFreq => (3, 3),
-        Verb::MemoryUsage | Verb::ConfigGet | Verb::ClientKill => (3, ANY),
-        Verb::ClientList => (2, ANY),
-        Verb::ClientId | Verb::ClientGetName | Verb::CommandCount => (2, 2),
-        Verb::ClusterShards | Verb::ClusterSlots | Verb::ClusterMyId | Verb::ClusterMyShardId | Verb::ClusterInfo => {
-            (2, 2)
-        }
-        Verb::Exists | Verb::HRandField | Verb::SRandMember | Verb::ZRandMember => (2, ANY),
-        _ => (1, 1),
-    }
+fn wrong_password() -> Reply {
+    Reply::error("WRONGPASS invalid username-password pair or user is disabled.")
 }
 
 fn arity_error(name: &str) -> String {
     format!("ERR wrong number of arguments for '{name}' command")
-}
-
-/// Where the key of a probe stands.
-fn key_position(verb: Verb) -> Option<usize> {
-    match verb {
-        Verb::MemoryUsage | Verb::ObjectEncoding | Verb::ObjectFreq => Some(2),
-        verb if verb.kind() == verb::Kind::Read => Some(1),
-        _ => None,
-    }
-}
-
-/// The type that a command insists on.
-fn key_kind(verb: Verb) -> Option<&'static str> {
-    match verb {
-        Verb::Get | Verb::StrLen => Some("string"),
-        Verb::HGet | Verb::HLen | Verb::HStrLen | Verb::HRandField => Some("hash"),
-        Verb::LLen | Verb::LIndex => Some("list"),
-        Verb::SCard | Verb::SRandMember => Some("set"),
-        Verb::ZCard | Verb::ZRandMember => Some("zset"),
-        Verb::XLen => Some("stream"),
-        _ => None,
-    }
-}
-
-fn absent(verb: Verb) -> Reply {
-    match verb {
-        Verb::Type => Reply::Simple("none"),
-        Verb::Ttl => Reply::Integer(-2),
-        Verb::MemoryUsage | Verb::Get | Verb::HGet | Verb::LIndex | Verb::ObjectEncoding | Verb::ObjectFreq => {
-            Reply::Nil
-        }
-        Verb::HRandField | Verb::SRandMember | Verb::ZRandMember => Reply::Array(Vec::new()),
-        _ => Reply::Integer(0),
-    }
-}
-
-/// Some elements of a key, with what belongs to each where that is asked for.
-fn sample(key: &Key, count: u32, with_values: bool) -> Reply {
-    let mut items = Vec::new();
-    for index in 0..count.min(key.count) {
-        let name = if key.kind == Kind::Hash {
-            key.field(index)
-        } else {
-            Key::member(index)
-        };
-        items.push(Reply::bulk(name));
-        match (with_values, key.kind) {
-            (true, Kind::Hash) => items.push(Reply::Bulk(value(key.kind, key.item, index).to_vec())),
-            (true, _) => items.push(Reply::bulk((10_000 + index % 90_000).to_string())),
-            (false, _) => {}
-        }
-    }
-    Reply::Array(items)
-}
-
-fn wrong_password() -> Reply {
-    Reply::error("WRONGPASS invalid username-password pair or user is disabled.")
 }

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::World;
 use super::answers::{self, Asked};
+use super::plot::Place;
 use super::resp::{Reply, Request};
-use super::scenario::Place;
 use super::server::{Client, End, Server};
 use super::shard::Shard;
 use crate::model::Timestamp;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::scenario::{Act, Plot, Scenario};
+use super::act::Act;
+use super::plot::Plot;
+use super::scenario::Scenario;
 use crate::model::{Bytes, GroupId, PerSecond, Ratio};
 
 /// How long each cause lasts.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::server::{Client, Server};
+use super::server::Server;
 use super::shard::Shard;
 use super::traffic::APPS;
 use super::verb::Verb;
@@ -329,57 +329,4 @@ fn keyspace(view: &View, text: &mut Text) {
     let average = if view.is_primary() { 900_000 } else { 0 };
     let expires = view.shard.keys.expiring();
     text.field("db0", format_args!("keys={keys},expires={expires},avg_ttl={average}"));
-}
-
-/// One line of CLIENT LIST.
-pub(super) fn client_line(client: &Client, server: &Server, now: Timestamp) -> String {
-    let entry = Entry {
-        id: client.id,
-        address: &client.address,
-        name: &client.name,
-        age: now.since(client.since).as_secs(),
-        idle: now.since(client.last).as_secs(),
-        flags: if client.monitors { "O" } else { "N" },
-        omem: client.unread() as u64,
-        command: client.last_command,
-        user: "default",
-    };
-    entry.line(&server.address)
-}
-
-/// A client that isn't one of ours, as CLIENT LIST shows it.
-pub(super) struct Entry<'a> {
-    pub(super) id: u64,
-    pub(super) address: &'a str,
-    pub(super) name: &'a str,
-    pub(super) age: u64,
-    pub(super) idle: u64,
-    pub(super) flags: &'a str,
-    pub(super) omem: u64,
-    pub(super) command: &'a str,
-    pub(super) user: &'a str,
-}
-
-impl Entry<'_> {
-    pub(super) fn line(&self, server: &str) -> String {
-        let Self {
-            id,
-            address,
-            name,
-            age,
-            idle,
-            flags,
-            omem,
-            command,
-            user,
-        } = self;
-        format!(
-            "id={id} addr={address} laddr={server} fd={fd} name={name} age={age} idle={idle} flags={flags} db=0 sub=0 psub=0 \
-             ssub=0 multi=-1 qbuf=0 qbuf-free=20474 argv-mem=0 multi-mem=0 rbs=16384 rbp=0 obl=0 oll={oll} omem={omem} \
-             tot-mem={total} events=r cmd={command} user={user} redir=-1 resp=2\n",
-            fd = 8 + id,
-            oll = u64::from(*omem > 0),
-            total = 22_000 + omem,
-        )
-    }
 }

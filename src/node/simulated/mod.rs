@@ -5,12 +5,21 @@
 //! Traffic is a function of the scenario and the seed alone, made only when somebody looks, in tokio's time.
 //! A stage refuses to know who looks: it has an own idea of slots, quoting and INFO, so that it can test ours.
 
+mod act;
 mod answers;
+mod cast;
 mod chance;
+mod clients;
+mod cluster;
 mod connection;
 mod demo;
+mod family;
 mod info;
+mod key;
 mod keyspace;
+mod layout;
+mod plot;
+mod probes;
 mod resp;
 mod scenario;
 mod server;
@@ -28,9 +37,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+pub use self::act::Act;
 use self::connection::Connection;
-use self::keyspace::{Keyspace, Layout};
-pub use self::scenario::{Act, Place, Plot, Scenario};
+use self::keyspace::Keyspace;
+use self::layout::Layout;
+pub use self::plot::{Place, Plot};
+pub use self::scenario::Scenario;
 use self::shard::Shard;
 use super::BoxStream;
 use crate::model::{Endpoint, Group, GroupKey, Node, NodeId, Region, Role, ShardId, Timestamp};

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::cast::Condition;
 use super::chance::Chance;
-use super::keyspace::Key;
-use super::scenario::{Condition, Place};
+use super::key::Key;
+use super::plot::Place;
 use super::spelling::{self, Form, WireSize};
 use super::traffic::{Order, Origin};
 use super::verb::{Kind, Verb};

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keyspace::{Keyspace, Layout};
-use super::scenario::{Cast, Condition, Place, Scenario};
+use super::cast::{Cast, Condition};
+use super::keyspace::Keyspace;
+use super::layout::Layout;
+use super::plot::Place;
+use super::scenario::Scenario;
 use super::server::Server;
 use super::spelling::Form;
 use super::traffic::{NO_KEY, Order, Origin, Traffic};

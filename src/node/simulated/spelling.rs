@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::keyspace::{Key, Kind};
+use super::key::{Key, Kind};
 use super::traffic::{Order, Origin};
 use super::verb::Verb;
 use crate::model::Timestamp;

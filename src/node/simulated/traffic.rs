@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use super::cast::Cast;
 use super::chance::Chance;
+use super::key;
 use super::keyspace::Keyspace;
-use super::scenario::{Cast, Plot, Scenario};
+use super::plot::Plot;
+use super::scenario::Scenario;
 use super::verb::{Kind, Verb};
 use crate::model::Timestamp;
 
@@ -188,9 +191,9 @@ impl Traffic {
             Plot::WildClient { .. } => {
                 let key = keys.any(&mut self.chance)?;
                 let verb = match keys.key(key)?.kind {
-                    super::keyspace::Kind::Hash => Verb::HGetAll,
-                    super::keyspace::Kind::List => Verb::LRange,
-                    super::keyspace::Kind::SortedSet => Verb::ZRevRange,
+                    key::Kind::Hash => Verb::HGetAll,
+                    key::Kind::List => Verb::LRange,
+                    key::Kind::SortedSet => Verb::ZRevRange,
                     _ => Verb::Get,
                 };
                 Some(self.order(at, verb, key, Origin::Wild))

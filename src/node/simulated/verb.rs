@@ -114,4 +114,51 @@ impl Verb {
     pub(super) fn index(self) -> usize {
         self as usize
     }
+
+    /// Whether those who come through the door may use it; the rest only the simulation itself sends.
+    pub(super) fn is_answered(self) -> bool {
+        self.kind() != Kind::Write
+            && !matches!(
+                self,
+                Self::HGetAll
+                    | Self::ZRevRange
+                    | Self::LRange
+                    | Self::EvalSha
+                    | Self::Keys
+                    | Self::Replconf
+                    | Self::Psync
+            )
+    }
+
+    pub(super) fn arity(self) -> (usize, usize) {
+        const ANY: usize = usize::MAX;
+        match self {
+            Self::Ping => (1, 2),
+            Self::Hello | Self::Info | Self::Command => (1, ANY),
+            Self::Auth => (2, 3),
+            Self::Select | Self::Echo | Self::Type | Self::Ttl | Self::StrLen => (2, 2),
+            Self::Get | Self::LLen | Self::HLen | Self::SCard | Self::ZCard | Self::XLen => (2, 2),
+            Self::HGet | Self::HStrLen | Self::LIndex | Self::ClientSetName | Self::ClientNoTouch => (3, 3),
+            Self::ObjectEncoding | Self::ObjectFreq => (3, 3),
+            Self::MemoryUsage | Self::ConfigGet | Self::ClientKill => (3, ANY),
+            Self::ClientList => (2, ANY),
+            Self::ClientId | Self::ClientGetName | Self::CommandCount => (2, 2),
+            Self::ClusterShards
+            | Self::ClusterSlots
+            | Self::ClusterMyId
+            | Self::ClusterMyShardId
+            | Self::ClusterInfo => (2, 2),
+            Self::Exists | Self::HRandField | Self::SRandMember | Self::ZRandMember => (2, ANY),
+            _ => (1, 1),
+        }
+    }
+
+    /// Where the key of a probe stands.
+    pub(super) fn key_position(self) -> Option<usize> {
+        match self {
+            Self::MemoryUsage | Self::ObjectEncoding | Self::ObjectFreq => Some(2),
+            verb if verb.kind() == Kind::Read => Some(1),
+            _ => None,
+        }
+    }
 }
