@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+pub mod demo;
 mod failure;
 mod healthcheck;
 pub mod log;

@@ -180,7 +180,7 @@ impl Asked<'_> {
             Verb::ClusterShards => self.cluster_shards(),
             Verb::ClusterSlots => self.cluster_slots(),
             Verb::ClusterMyId => Reply::bulk(self.node_id(self.shard.number, self.member)),
-            Verb::ClusterMyShardId => Reply::bulk(format!("{:040x}", self.shard.number + 1)),
+            Verb::ClusterMyShardId => Reply::bulk(self.shard.layout.shard_ids[self.shard.number].clone()),
             Verb::ClusterInfo => Reply::bulk("cluster_state:ok\r\ncluster_slots_assigned:16384\r\n"),
             _ => self.probe(verb),
         }

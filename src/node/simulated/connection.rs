@@ -29,6 +29,8 @@ pub(super) struct Connection {
     received: Vec<u8>,
     sending: Vec<u8>,
     sent: usize,
+    /// When a stream of half lines may go on.
+    resumes: Timestamp,
 }
 
 /// What the connection is to do until something happens.
@@ -73,6 +75,7 @@ impl Connection {
             received: Vec::new(),
             sending: Vec::new(),
             sent: 0,
+            resumes: Timestamp(0),
         }
     }
 
@@ -82,6 +85,12 @@ impl Connection {
         loop {
             let pulse = self.pulse();
             if pulse.ends {
+                // What the socket takes at once is still sent, as a kernel would.
+                tokio::select! {
+                    biased;
+                    _ = writer.write_all(&self.sending[self.sent..]) => {}
+                    () = std::future::ready(()) => {}
+                }
                 return;
             }
             let until = pulse.until.map(|until| self.world.instant(until));
@@ -109,6 +118,7 @@ impl Connection {
             id,
             sending,
             sent,
+            resumes,
             ..
         } = self;
         world.with(place.shard, |shard, now| {
@@ -126,9 +136,19 @@ impl Connection {
                     until: change,
                 };
             }
-            if *sent == sending.len() {
-                take_output(client, sending, condition.half_lines);
+            if client.end == Some(End::Abruptly) {
+                if *sent == sending.len() {
+                    std::mem::swap(sending, &mut client.out);
+                    *sent = 0;
+                }
+                tear(sending, *sent);
+                return Pulse::over();
+            }
+            let halves = condition.half_lines && client.monitors;
+            if *sent == sending.len() && (!halves || *resumes <= now) {
+                take_output(client, sending, halves);
                 *sent = 0;
+                *resumes = now + BEAT;
             }
             client.in_flight = sending.len() - *sent;
             let done = client.in_flight == 0;
@@ -136,7 +156,7 @@ impl Connection {
             Pulse {
                 listens: client.end.is_none(),
                 sends: !done,
-                ends: client.end == Some(End::Abruptly) || client.end.is_some() && done,
+                ends: client.end.is_some() && done,
                 until: [change, beat].into_iter().flatten().min(),
             }
         })
@@ -224,16 +244,24 @@ fn open_client(server: &mut Server, id: u64) -> Option<&mut Client> {
 fn take_output(client: &mut Client, sending: &mut Vec<u8>, half_lines: bool) {
     sending.clear();
     let whole = client.out.len().min(CHUNK_MAX);
-    let length = if half_lines && client.monitors && whole > 1 {
-        whole / 2
-    } else {
-        whole
-    };
+    let length = if half_lines { whole.div_ceil(2) } else { whole };
     if length == client.out.len() {
         std::mem::swap(sending, &mut client.out);
     } else {
         sending.extend(client.out.drain(..length));
     }
+}
+
+/// Shortens what is left so that it ends within its last line.
+fn tear(sending: &mut Vec<u8>, sent: usize) {
+    let left = &sending[sent..];
+    let lines = left.strip_suffix(b"\n").unwrap_or(left);
+    let last = lines
+        .iter()
+        .rev()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(lines.len());
+    sending.truncate(sending.len() - last.div_ceil(2));
 }
 
 async fn sleep_until(until: Option<Instant>) {

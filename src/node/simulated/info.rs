@@ -1,4 +1,4 @@
-//! INFO, field by field as Redis 7.0 writes it.
+//! INFO, field by field as Redis 7 writes it.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use super::verb::Verb;
 use crate::model::Timestamp;
 
 /// The version that the simulated servers say they are.
-pub(super) const VERSION: &str = "7.0.15";
+pub(super) const VERSION: &str = "7.2.4";
 
 /// A section's name, whether INFO without arguments has it, and what writes it.
 type Section = (&'static str, bool, fn(&View, &mut Text));

@@ -14,6 +14,8 @@ pub(super) struct Layout {
     pub(super) endpoints: Vec<Vec<Endpoint>>,
     /// The nodes' own names in the cluster.
     pub(super) cluster_ids: Vec<Vec<String>>,
+    /// The shards' own names in the cluster.
+    pub(super) shard_ids: Vec<String>,
 }
 
 impl Layout {
@@ -34,6 +36,7 @@ impl Layout {
         }
         Self {
             slots,
+            shard_ids: (0..scenario.shards).map(|_| chance.hex(40)).collect(),
             endpoints: (0..scenario.shards)
                 .map(|shard| (0..scenario.members()).map(|member| endpoint(shard, member)).collect())
                 .collect(),
