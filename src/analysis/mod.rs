@@ -2,18 +2,20 @@
 //!
 //! Pure: values in, values out. It does no I/O, reads no clock, spawns nothing, and knows no exporter.
 
+pub mod command_kind;
+pub mod coverage;
 pub mod info;
 pub mod keyspec;
 pub mod lag;
 pub mod line;
 pub mod pattern;
 pub mod rate;
-pub mod readonly;
 pub mod report;
 pub mod signal;
 pub mod signature;
 pub mod sketch;
 pub mod slot;
+pub mod slot_stats;
 pub mod status;
 pub mod tally;
 pub mod window;

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::command_kind::CommandKind;
 use super::info::{CommandCount, Reading};
-use super::readonly::is_read_only;
+use super::keyspec::Commands;
 use crate::model::{Bytes, OwnCost, Role, Timestamp};
 
 /// A reading with what the node said of itself beside it.
@@ -188,9 +189,10 @@ fn replication_output(old: &Reading, new: &Reading) -> Option<Bytes> {
 
 fn command_deltas(old: &Reading, new: &Reading, role: Role, own: &OwnCost) -> Option<BTreeMap<Arc<str>, CommandDelta>> {
     let (old, new) = (old.commands.as_ref()?, new.commands.as_ref()?);
+    let known = Commands::builtin();
     let deltas = new.iter().filter_map(|(name, after)| {
         let before = old.get(name).copied().unwrap_or_default();
-        let delta = command_delta(before, *after, own_calls(name, new, own), counts(role, name));
+        let delta = command_delta(before, *after, own_calls(name, new, own), counts(role, name, &known));
         (delta != CommandDelta::default()).then(|| (Arc::clone(name), delta))
     });
     Some(deltas.collect())
@@ -231,10 +233,10 @@ fn own_calls(name: &str, counters: &BTreeMap<Arc<str>, CommandCount>, own: &OwnC
 }
 
 /// Whether calls of a command were for clients, by all that the node's role lets us know.
-fn counts(role: Role, name: &str) -> bool {
+fn counts(role: Role, name: &str, known: &Commands) -> bool {
     match role {
         Role::Primary => !matches!(name, "REPLCONF" | "PSYNC" | "SYNC"),
-        Role::Replica => is_read_only(name),
+        Role::Replica => CommandKind::of(name, known) == CommandKind::Read,
     }
 }
 
@@ -255,3 +257,6 @@ fn error_deltas(old: &Reading, new: &Reading) -> BTreeMap<Arc<str>, u64> {
         |(name, after): (&Arc<str>, &u64)| (Arc::clone(name), since(old.get(name).copied().unwrap_or(0), *after));
     new.iter().map(delta).filter(|(_, count)| *count != 0).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,6 @@ mod healthcheck;
 pub mod log;
 mod man;
 mod output;
-mod reach;
 mod schedule;
 mod settings;
 

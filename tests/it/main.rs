@@ -2,7 +2,6 @@
 
 #![cfg(test)]
 
-mod check_connect;
 mod cli;
 mod config;
 mod connecting;
