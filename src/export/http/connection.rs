@@ -7,18 +7,23 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::security::Security;
 use crate::metrics::published::Published;
 
 /// Connections open at the same time, over all listeners.
 const CONNECTIONS_MAX: usize = 1_024;
 /// From one answer, or the connection's start, to the end of the next request's header: longer than the usual scrape interval.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
+/// How long a client may take to set up TLS.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// What one request's header may hold.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
 
@@ -50,15 +55,17 @@ impl Gate {
 pub(super) struct Connections {
     router: Router,
     gate: Gate,
+    security: Security,
     shutdown: CancellationToken,
     open: JoinSet<()>,
 }
 
 impl Connections {
-    pub(super) fn new(router: Router, gate: Gate, shutdown: CancellationToken) -> Self {
+    pub(super) fn new(router: Router, gate: Gate, security: Security, shutdown: CancellationToken) -> Self {
         Self {
             router,
             gate,
+            security,
             shutdown,
             open: JoinSet::new(),
         }
@@ -69,8 +76,12 @@ impl Connections {
         let Some(permit) = self.gate.enter() else { return };
         let router = self.router.clone();
         let shutdown = self.shutdown.clone();
+        let encryption = self.security.rules().encryption.clone();
         self.open.spawn(async move {
-            serve(stream, router, shutdown).await;
+            match encryption {
+                None => serve(stream, router, shutdown).await,
+                Some(config) => serve_encrypted(stream, config, router, shutdown).await,
+            }
             drop(permit);
         });
     }
@@ -95,6 +106,19 @@ impl Connections {
     }
 }
 
+async fn serve_encrypted(stream: TcpStream, config: Arc<ServerConfig>, router: Router, shutdown: CancellationToken) {
+    let handshake = TlsAcceptor::from(config).accept(stream);
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake) => shaken,
+        () = shutdown.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve(stream, router, shutdown).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a client failed to set up TLS"),
+        Err(_) => tracing::debug!("a client took too long to set up TLS"),
+    }
+}
+
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, router: Router, shutdown: CancellationToken) {
     let mut builder = http1::Builder::new();
     builder
@@ -110,5 +134,23 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, router: Ro
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_connection_too_many_is_refused_and_counted() {
+        let published = Published::new();
+        let gate = Gate::new(published.clone());
+        let inside: Vec<_> = (0..CONNECTIONS_MAX)
+            .map(|_| gate.enter().expect("there is room"))
+            .collect();
+        assert!(gate.enter().is_none());
+        assert_eq!(published.exports().connections_refused(), 1);
+        drop(inside);
+        assert!(gate.enter().is_some());
     }
 }

@@ -2,20 +2,36 @@
 
 use std::net::IpAddr;
 
-use axum::http::header::{HOST, HeaderMap, ORIGIN};
-use axum::http::{HeaderValue, Uri};
+use axum::http::header::{HOST, HeaderMap, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 
 /// A request that is turned away, and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
+    #[error("user and password, please")]
+    Password,
     #[error(
-        "page and API show keys and client addresses and anyone can reach this address; listen on 127.0.0.1 or set web.allow_unauthenticated"
+        "page and API show keys and client addresses and anyone can reach this address; listen on 127.0.0.1, ask for passwords (web.config.file) or set web.allow_unauthenticated"
     )]
     Unauthenticated,
     #[error("this host name is none of ours; set web.external_url to the address you use")]
     Host,
     #[error("another site may not ask for this; set web.external_url if this is the page's own address")]
     Origin,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let text = format!("{self}\n");
+        match self {
+            Self::Password => {
+                let challenge = [(WWW_AUTHENTICATE, "Basic realm=\"hotshard\"")];
+                (StatusCode::UNAUTHORIZED, challenge, text).into_response()
+            }
+            Self::Unauthenticated | Self::Host | Self::Origin => (StatusCode::FORBIDDEN, text).into_response(),
+        }
+    }
 }
 
 /// The host names a request may come under: addresses, `localhost`, and those the operator named.

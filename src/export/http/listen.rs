@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Connections, Gate};
 use super::order::Order;
 use super::routes::{App, Exposure, router};
+use super::security::{Security, WebConfigError};
 use super::settings::{ListenAddress, WebSettings};
 use crate::metrics::published::Published;
 
@@ -31,6 +32,9 @@ pub enum BindError {
     /// The machine doesn't have it, or we may not.
     #[error("cannot listen on {0}: {1}; set web.listen_address")]
     Refused(ListenAddress, io::Error),
+    /// Encryption or passwords can't be set up.
+    #[error(transparent)]
+    WebConfig(#[from] WebConfigError),
 }
 
 /// Listening, though nobody is answered yet.
@@ -38,10 +42,12 @@ pub enum BindError {
 pub struct Bound {
     listeners: Vec<(TcpListener, SocketAddr)>,
     settings: WebSettings,
+    security: Security,
 }
 
 /// Listens on every address of the settings.
 pub async fn bind(settings: WebSettings) -> Result<Bound, BindError> {
+    let security = Security::read(settings.config.file.as_deref())?;
     let mut listeners = Vec::new();
     for address in &settings.listen_address {
         let listener = listen(address).await.map_err(|error| match error.kind() {
@@ -53,7 +59,11 @@ pub async fn bind(settings: WebSettings) -> Result<Bound, BindError> {
             .map_err(|error| BindError::Refused(address.clone(), error))?;
         listeners.push((listener, local));
     }
-    Ok(Bound { listeners, settings })
+    Ok(Bound {
+        listeners,
+        settings,
+        security,
+    })
 }
 
 async fn listen(address: &ListenAddress) -> io::Result<TcpListener> {
@@ -78,14 +88,22 @@ impl Bound {
 
     /// Answers until `shutdown`, then ends event streams, lets open requests end within a grace period, and returns.
     pub async fn serve(self, published: Published, orders: mpsc::Sender<Order>, shutdown: CancellationToken) {
-        let app = App::new(self.settings, published.clone(), orders, shutdown.clone());
+        let security = self.security;
+        let app = App::new(
+            self.settings,
+            security.clone(),
+            published.clone(),
+            orders,
+            shutdown.clone(),
+        );
         let gate = Gate::new(published);
         let mut accepting = JoinSet::new();
         for (listener, local) in self.listeners {
             let router = router(app.clone(), Exposure::of(local.ip()));
-            let connections = Connections::new(router, gate.clone(), shutdown.clone());
+            let connections = Connections::new(router, gate.clone(), security.clone(), shutdown.clone());
             accepting.spawn(accept(listener, connections, shutdown.clone()));
         }
+        accepting.spawn(security.watch(shutdown));
         while accepting.join_next().await.is_some() {}
     }
 }

@@ -11,6 +11,7 @@ mod health;
 mod listen;
 mod order;
 mod routes;
+mod security;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,8 @@ mod tests;
 pub use health::HEARTBEAT_MAX;
 pub use listen::{BindError, Bound, bind};
 pub use order::{Answer, Order, Request};
+pub use security::WebConfigError;
 pub use settings::{
-    ExternalUrl, ExternalUrlError, ListenAddress, ListenAddressError, TelemetryPath, TelemetryPathError, WebSettings,
+    ExternalUrl, ExternalUrlError, ListenAddress, ListenAddressError, TelemetryPath, TelemetryPathError,
+    WebConfigSettings, WebSettings,
 };

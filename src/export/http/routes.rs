@@ -21,6 +21,7 @@ use tower_http::timeout::TimeoutLayer;
 use super::events::Feed;
 use super::guard::{Names, Refusal};
 use super::order::Order;
+use super::security::Security;
 use super::settings::{ExternalUrl, WebSettings};
 use super::{api, events, health};
 use crate::export::page;
@@ -36,6 +37,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub(super) struct App {
     pub(super) settings: Arc<WebSettings>,
+    security: Security,
     pub(super) published: Published,
     pub(super) pages: Pages,
     pub(super) feed: Feed,
@@ -47,6 +49,7 @@ pub(super) struct App {
 impl App {
     pub(super) fn new(
         settings: WebSettings,
+        security: Security,
         published: Published,
         orders: mpsc::Sender<Order>,
         shutdown: CancellationToken,
@@ -56,6 +59,7 @@ impl App {
         let names = Names::new(listening.chain(external));
         Self {
             settings: Arc::new(settings),
+            security,
             pages: Pages::new(published.clone()),
             feed: Feed::new(published.clone()),
             published,
@@ -88,8 +92,10 @@ impl Exposure {
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Audience {
-    /// Everyone: machines that scrape or look after us.
-    Everyone,
+    /// Whoever looks after us: they learn nothing and have no password.
+    Probes,
+    /// Machines that scrape.
+    Scrapers,
     /// Those who may see keys and clients' addresses.
     Readers,
     /// Those who may change what hotshard does; absent unless lifecycle is enabled.
@@ -128,11 +134,11 @@ pub(super) const ROUTES: &[Route] = &[
     read("/assets/page.css", Audience::Readers, || get(page::style)),
     read("/assets/page.js", Audience::Readers, || get(page::script)),
     read("/assets/icon.svg", Audience::Readers, || get(page::icon)),
-    read(TELEMETRY, Audience::Everyone, || get(metrics)),
-    read("/healthz", Audience::Everyone, || get(health::alive)),
-    read("/readyz", Audience::Everyone, || get(health::ready)),
-    read("/-/healthy", Audience::Everyone, || get(health::alive)),
-    read("/-/ready", Audience::Everyone, || get(health::ready)),
+    read(TELEMETRY, Audience::Scrapers, || get(metrics)),
+    read("/healthz", Audience::Probes, || get(health::alive)),
+    read("/readyz", Audience::Probes, || get(health::ready)),
+    read("/-/healthy", Audience::Probes, || get(health::alive)),
+    read("/-/ready", Audience::Probes, || get(health::ready)),
     read("/api/openapi.json", Audience::Readers, || get(api::description)),
     read("/api/v1/groups", Audience::Readers, || get(api::groups)),
     read("/api/v1/groups/{id}/report", Audience::Readers, || get(api::report)),
@@ -150,7 +156,6 @@ pub(super) fn is_taken(path: &str) -> bool {
 
 /// The routes of one listener.
 pub(super) fn router(app: App, exposure: Exposure) -> Router {
-    let closed = exposure == Exposure::Network && !app.settings.allow_unauthenticated;
     let mut router = Router::new();
     for route in ROUTES {
         if route.audience == Audience::Operators && !app.settings.enable_lifecycle {
@@ -173,7 +178,8 @@ pub(super) fn router(app: App, exposure: Exposure) -> Router {
         let door = Door {
             audience: route.audience,
             exposure,
-            closed,
+            allow_unauthenticated: app.settings.allow_unauthenticated,
+            security: app.security.clone(),
             names: app.names.clone(),
         };
         router = router.route(path, handler.layer(middleware::from_fn_with_state(door, enter)));
@@ -191,33 +197,46 @@ pub(super) fn router(app: App, exposure: Exposure) -> Router {
 struct Door {
     audience: Audience,
     exposure: Exposure,
-    closed: bool,
+    allow_unauthenticated: bool,
+    security: Security,
     names: Names,
 }
 
 impl Door {
-    fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if self.audience == Audience::Everyone {
+    async fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.audience == Audience::Probes {
             return Ok(());
         }
-        if self.closed {
-            return Err(Refusal::Unauthenticated);
+        let rules = self.security.rules();
+        if !rules.admits(headers).await {
+            return Err(Refusal::Password);
         }
-        let changes = self.audience == Audience::Operators;
-        if changes || self.exposure == Exposure::Loopback {
-            self.names.check_host(headers)?;
+        match self.audience {
+            Audience::Probes | Audience::Scrapers => Ok(()),
+            Audience::Readers => self.check_reader(headers, rules.authenticates()),
+            Audience::Operators => {
+                self.check_reader(headers, rules.authenticates())?;
+                self.names.check_host(headers)?;
+                self.names.check_origin(headers)
+            }
         }
-        if changes {
-            self.names.check_origin(headers)?;
+    }
+
+    fn check_reader(&self, headers: &HeaderMap, authenticated: bool) -> Result<(), Refusal> {
+        match (authenticated, self.exposure) {
+            // A browser that was led here under another name has no password for that name.
+            (true, _) => Ok(()),
+            (false, Exposure::Loopback) => self.names.check_host(headers),
+            (false, Exposure::Network) if self.allow_unauthenticated => Ok(()),
+            (false, Exposure::Network) => Err(Refusal::Unauthenticated),
         }
-        Ok(())
     }
 }
 
 async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
-    match door.check(request.headers()) {
+    match door.check(request.headers()).await {
         Ok(()) => next.run(request).await,
-        Err(refusal) => (StatusCode::FORBIDDEN, format!("{refusal}\n")).into_response(),
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -230,9 +249,12 @@ async fn account(State(app): State<App>, request: Request, next: Next) -> Respon
     let mut response = next.run(request).await;
     let route = route.map_or("other", |path| known(&path));
     app.published.exports().answered(route, response.status().as_u16());
+    let headers = response.headers_mut();
+    for (name, value) in &app.security.rules().headers {
+        headers.insert(name, value.clone());
+    }
     for (name, value) in HEADERS {
-        response
-            .headers_mut()
+        headers
             .entry(HeaderName::from_static(name))
             .or_insert(HeaderValue::from_static(value));
     }

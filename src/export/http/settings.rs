@@ -1,6 +1,7 @@
 //! `[web]`: where to listen, and what may be asked.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use axum::http::Uri;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -23,6 +24,17 @@ pub struct WebSettings {
     pub enable_lifecycle: bool,
     /// Whether page and API answer on addresses that others can reach, though nobody has to say who they are.
     pub allow_unauthenticated: bool,
+    /// Encryption and passwords.
+    pub config: WebConfigSettings,
+}
+
+/// `[web.config]`: where encryption and passwords are set up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebConfigSettings {
+    /// The file, in the form that Prometheus exporters share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
 }
 
 impl Default for WebSettings {
@@ -33,6 +45,7 @@ impl Default for WebSettings {
             external_url: None,
             enable_lifecycle: false,
             allow_unauthenticated: false,
+            config: WebConfigSettings::default(),
         }
     }
 }
@@ -279,7 +292,7 @@ mod tests {
             "listen = 'x'",
             concat!(
                 "unknown field `listen`, expected one of `listen_address`, `telemetry_path`, `external_url`, ",
-                "`enable_lifecycle`, `allow_unauthenticated`"
+                "`enable_lifecycle`, `allow_unauthenticated`, `config`"
             ),
         );
     }

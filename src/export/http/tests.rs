@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::routes::{App, Audience, Exposure, ROUTES, router};
+use super::security::Security;
 use super::*;
 use crate::export::fabricated;
 use crate::metrics::published::Published;
@@ -43,6 +44,7 @@ impl Stage {
     async fn answer(&self, request: HttpRequest<Body>) -> Response {
         let app = App::new(
             self.settings.clone(),
+            Security::read(self.settings.config.file.as_deref()).expect("a test's file"),
             self.published.clone(),
             self.orders.clone(),
             CancellationToken::new(),
@@ -160,7 +162,7 @@ async fn strangers_get_metrics_and_health_alone() {
             "GET"
         };
         let status = stage.answer(request(method, route.path)).await.status();
-        let expected = if route.audience == Audience::Everyone {
+        let expected = if route.audience == Audience::Probes || route.audience == Audience::Scrapers {
             StatusCode::OK
         } else {
             StatusCode::FORBIDDEN
@@ -169,6 +171,35 @@ async fn strangers_get_metrics_and_health_alone() {
     }
     stage.settings.allow_unauthenticated = true;
     assert_eq!(stage.get("/").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn with_passwords_everything_but_health_asks_for_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("web.yml");
+    let hash = bcrypt::hash("sesame", 4).expect("a hash");
+    std::fs::write(&path, format!("basic_auth_users: {{ ali: \"{hash}\" }}")).expect("a file");
+    let mut stage = stage();
+    stage.exposure = Exposure::Network;
+    stage.settings.enable_lifecycle = true;
+    stage.settings.allow_unauthenticated = true;
+    stage.settings.config.file = Some(path);
+    for route in ROUTES {
+        let method = if route.audience == Audience::Operators {
+            "POST"
+        } else {
+            "GET"
+        };
+        let response = stage.answer(request(method, route.path)).await;
+        let open = route.audience == Audience::Probes;
+        let expected = if open { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+        assert_eq!(response.status(), expected, "{}", route.path);
+        assert_eq!(response.headers().contains_key(header::WWW_AUTHENTICATE), !open);
+    }
+    let mut known = request("GET", "/");
+    let right = "Basic YWxpOnNlc2FtZQ==".parse().expect("a header");
+    known.headers_mut().insert(header::AUTHORIZATION, right);
+    assert_eq!(stage.answer(known).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
@@ -206,6 +237,7 @@ async fn an_order_reaches_the_engine_and_its_answer_comes_back() {
     ] {
         let app = App::new(
             stage.settings.clone(),
+            Security::read(None).expect("there is no file"),
             stage.published.clone(),
             stage.orders.clone(),
             CancellationToken::new(),
@@ -420,6 +452,18 @@ async fn a_server_answers_over_a_socket_and_ends_its_streams_on_shutdown() {
         .expect("the stream ends")
         .expect("it ends in order");
     served.await.expect("the server ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_ends_its_header_is_hung_up_on() {
+    let (address, ..) = listening().await;
+    let began = tokio::time::Instant::now();
+    let mut slow = send(address, "GET /metrics HTTP/1.1\r\nhost: loc").await;
+    let mut answer = Vec::new();
+    slow.read_to_end(&mut answer)
+        .await
+        .expect("the server hangs up in order");
+    assert!(began.elapsed() >= Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
