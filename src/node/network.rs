@@ -48,9 +48,11 @@ impl Pace {
     async fn turn(&self) {
         let mut opened = self.0.lock().await;
         if opened.len() == Self::PER_SECOND
-            && let Some(oldest) = opened.pop_front()
+            && let Some(oldest) = opened.front()
         {
-            sleep_until(oldest + Duration::from_secs(1)).await;
+            sleep_until(*oldest + Duration::from_secs(1)).await;
+            // Not before: whoever gives up while waiting has opened nothing.
+            opened.pop_front();
         }
         opened.push_back(Instant::now());
     }
@@ -226,5 +228,24 @@ mod tests {
             turns.push(begin.elapsed().as_millis());
         }
         assert_eq!([turns[19], turns[20], turns[39], turns[40]], [0, 1000, 1000, 2000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_gives_up_waiting_takes_nobodys_turn() {
+        let pace = Pace::new();
+        let begin = Instant::now();
+        for _ in 0..Pace::PER_SECOND {
+            pace.turn().await;
+        }
+        for _ in 0..3 {
+            let patience = timeout(Duration::from_millis(10), pace.turn()).await;
+            assert!(
+                patience.is_err(),
+                "it had its turn {:?} after the first",
+                begin.elapsed()
+            );
+        }
+        pace.turn().await;
+        assert_eq!(begin.elapsed().as_millis(), 1000);
     }
 }
