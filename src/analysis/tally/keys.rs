@@ -3,6 +3,7 @@
 //! Slot, pattern and distinct count are worked out only for a key that is new to the table of frequent keys. Its touches are credited to
 //! them when it leaves the table and at the end, so that slots and patterns are exact although few keys are looked at twice.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -86,11 +87,37 @@ impl Touched {
     }
 
     /// Sees a key as it was printed, on a line whose time stamp `stamp` begins with, and tells its pattern.
-    #[inline(always)]
     pub(super) fn touch(&mut self, key: &[u8], stamp: &[u8]) -> PatternPlace {
+        let key = &key[self.looked_at(0..key.len())];
+        self.touch_hashed(self.hash(key), key, stamp)
+    }
+
+    /// The part of a key that is looked at; counts a key that is cut so.
+    #[inline(always)]
+    pub(super) fn looked_at(&mut self, key: Range<usize>) -> Range<usize> {
+        if key.len() <= KEY_MAX {
+            return key;
+        }
+        self.cut += 1;
+        key.start..key.start + KEY_MAX
+    }
+
+    /// The hash by which a key is known.
+    #[inline(always)]
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        hash(&self.state, key)
+    }
+
+    /// Fetches what [`Touched::touch_hashed`] will need.
+    #[inline(always)]
+    pub(super) fn approach(&self, hash: u64) -> u64 {
+        self.frequent.approach(hash)
+    }
+
+    /// [`Touched::touch`] of a key whose hash is known.
+    #[inline(always)]
+    pub(super) fn touch_hashed(&mut self, hash: u64, key: &[u8], stamp: &[u8]) -> PatternPlace {
         self.touches += 1;
-        let key = if key.len() > KEY_MAX { self.cut(key) } else { key };
-        let hash = hash(&self.state, key);
         if let Some(counter) = self.frequent.find(hash, key) {
             counter.add(1);
             return counter.extra.pattern();
@@ -127,13 +154,6 @@ impl Touched {
             normaliser: self.normaliser,
             distinct: self.distinct,
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn cut<'key>(&mut self, key: &'key [u8]) -> &'key [u8] {
-        self.cut += 1;
-        &key[..KEY_MAX]
     }
 
     #[inline(never)]

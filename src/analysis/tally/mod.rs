@@ -25,6 +25,7 @@ mod script;
 mod signatures;
 mod stats;
 mod understand;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,7 @@ use long::LongLine;
 pub use outcome::Tallied;
 use script::Declared;
 use signatures::Signatures;
+use waiting::Waiting;
 
 /// How much a tally may remember.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +85,7 @@ pub struct Tally {
     touched: Touched,
     signatures: Signatures,
     clients: Clients,
+    waiting: Waiting,
     declared: Declared,
     masters: Vec<Box<[u8]>>,
     progress: Progress,
@@ -120,6 +123,7 @@ impl Tally {
             touched: Touched::new(settings.keys_max, normaliser, seed),
             signatures: Signatures::new(settings.signatures_max, seed),
             clients: Clients::new(settings.clients_max, seed),
+            waiting: Waiting::new(),
             declared: Declared::default(),
             masters: Vec::new(),
             progress: Progress::default(),
@@ -141,6 +145,7 @@ impl Tally {
             self.line(bytes, start, end);
             start = end + 1;
         }
+        self.count_waiting(bytes);
         self.note_time(bytes);
         self.extend_partial(&bytes[start..]);
     }
@@ -198,6 +203,7 @@ impl Tally {
             None => {
                 let mut partial = std::mem::take(&mut self.partial);
                 self.line(&partial, 0, partial.len());
+                self.count_waiting(&partial);
                 self.note_time(&partial);
                 partial.clear();
                 self.partial = partial;

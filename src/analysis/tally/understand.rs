@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use super::commands::{KeyPlan, Plan};
+use super::commands::KeyPlan;
 use super::keys::PatternPlace;
 use super::long::LongLine;
+use super::signatures::ShapePlace;
+use super::waiting::What;
 use super::{LINE_MAX, Tally};
 use crate::analysis::keyspec::{CommandId, Keys, Walk};
 use crate::analysis::line::{Following, Head, closing_quote, following, time};
@@ -15,6 +17,7 @@ impl Tally {
     #[inline(always)]
     pub(super) fn line(&mut self, buffer: &[u8], start: usize, end: usize) {
         if end - start > LINE_MAX {
+            self.count_waiting(buffer);
             let long = self.begin_long_line(&buffer[start..start + LINE_MAX]);
             let long = self.extend_long_line(long, &buffer[start + LINE_MAX..end]);
             return self.end_long_line(long);
@@ -48,34 +51,56 @@ impl Tally {
             }
             KeyPlan::Walk => self.find_by_walk(buffer, name.end..end, command)?,
         }
-        let key_first = plan.as_ref().is_some_and(Plan::takes_key_first);
-        let after_key = first.as_ref().filter(|_| key_first).map(|key| key.end);
-        let name_end = name.end;
         self.settle(buffer, &head);
         self.stamp = Some(head.stamp);
-        if !self.accept(buffer, &head, name, command) {
+        if !self.accept(buffer, &head, name.clone(), command) {
             return Ok(());
         }
-        let stamp = &buffer[head.stamp..];
-        let pattern = if plan.is_some_and(|plan| plan.script) {
-            self.declare_found(buffer, stamp);
-            None
-        } else {
-            self.touch_found(buffer, stamp, first)
-        };
         let (Some(command), Some(plan)) = (command, plan) else {
             return Ok(());
         };
-        let shape = match (plan.shape, after_key) {
+        let shape = match (plan.shape, &first) {
             (None, _) => 0,
-            (Some(rule), Some(closing)) => {
+            (Some(rule), Some(key)) if plan.takes_key_first() => {
                 self.signatures
-                    .shape_after_key((command, rule), buffer, closing, (name_end, end))
+                    .shape_after_key((command, rule), buffer, key.end, (name.end, end))
             }
-            (Some(rule), None) => self.signatures.shape_of(rule, buffer, (name_end, end)),
+            (Some(rule), _) => self.signatures.shape_of(rule, buffer, (name.end, end)),
         };
-        self.signatures.count(command, pattern, shape);
+        if let Some(key) = first {
+            self.announce(buffer, key, head.stamp, What::Command(command, shape));
+        } else if plan.script {
+            self.declare_found(buffer, head.stamp);
+            self.announce(buffer, 0..0, head.stamp, What::Keyless(command, shape));
+        } else {
+            self.announce_found(buffer, head.stamp, command, shape);
+        }
         Ok(())
+    }
+
+    /// Counts what was announced before this point of the buffer.
+    pub(super) fn count_waiting(&mut self, buffer: &[u8]) {
+        self.waiting.count(buffer, &mut self.touched, &mut self.signatures);
+    }
+
+    #[inline(always)]
+    fn announce(&mut self, buffer: &[u8], key: Range<usize>, stamp: usize, what: What) {
+        let tables = (&mut self.touched, &mut self.signatures);
+        self.waiting.announce((buffer, key), stamp, what, tables);
+    }
+
+    /// Announces the keys of the line that were found one by one.
+    fn announce_found(&mut self, buffer: &[u8], stamp: usize, command: CommandId, shape: ShapePlace) {
+        let found = std::mem::take(&mut self.found);
+        if found.is_empty() {
+            self.announce(buffer, 0..0, stamp, What::Keyless(command, shape));
+        }
+        let mut what = What::Command(command, shape);
+        for key in &found {
+            self.announce(buffer, key.clone(), stamp, what);
+            what = What::Nothing;
+        }
+        self.found = found;
     }
 
     /// What may stand in a stream beside commands, and what may not.
@@ -144,6 +169,7 @@ impl Tally {
         if &buffer[head.source.clone()] == b"lua" {
             self.declared.forget();
         } else {
+            self.count_waiting(buffer);
             self.settle_declared();
         }
     }
@@ -176,24 +202,10 @@ impl Tally {
         self.masters.iter().any(|master| **master == *source)
     }
 
-    /// Touches the keys of the line and tells the first one's pattern.
-    #[inline(always)]
-    fn touch_found(&mut self, buffer: &[u8], stamp: &[u8], only: Option<Range<usize>>) -> Option<PatternPlace> {
-        if let Some(key) = only {
-            return Some(self.touched.touch(&buffer[key], stamp));
-        }
-        let mut pattern = None;
-        for key in self.found.drain(..) {
-            let touched = self.touched.touch(&buffer[key], stamp);
-            pattern.get_or_insert(touched);
-        }
-        pattern
-    }
-
     #[cold]
-    fn declare_found(&mut self, buffer: &[u8], stamp: &[u8]) {
+    fn declare_found(&mut self, buffer: &[u8], stamp: usize) {
         for key in self.found.drain(..) {
-            self.declared.add(&buffer[key], stamp);
+            self.declared.add(&buffer[key], &buffer[stamp..]);
         }
     }
 
