@@ -1,21 +1,26 @@
 //! `hotshard check`: is the configuration sound, and what would be watched?
 
+mod connect;
+
 use std::fmt::Write as _;
 use std::fs::File;
 
 use clap::Args;
 
+use super::reach::is_encrypted;
 use super::{Outcome, SettingsArgs};
-use crate::config::{Loaded, Members, Settings};
+use crate::config::{GroupSettings, Loaded, Members, Settings};
 use crate::engine::settings::{MonitorSettings, NodeChoice};
-use crate::model::Endpoint;
 use crate::model::written::show_duration;
-use crate::node::{AuthSettings, TlsSettings};
+use crate::node::AuthSettings;
 
 /// Check a configuration and tell what would be watched
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hotshard check --config hotshard.toml")]
+#[command(after_help = "Example:\n  hotshard check --config hotshard.toml --connect")]
 pub(super) struct CheckArgs {
+    /// Try every node too: can it be reached, what is its role, its version?
+    #[arg(long)]
+    connect: bool,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -23,8 +28,10 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     let loaded = args.settings.load()?;
     loaded.settings.require_groups()?;
-    super::log::start(&loaded.settings.log);
     super::print(describe(&loaded))?;
+    if args.connect {
+        connect::run(&loaded.settings)?;
+    }
     Ok(Outcome::Done)
 }
 
@@ -41,39 +48,33 @@ fn describe(loaded: &Loaded) -> String {
 fn groups(text: &mut String, settings: &Settings) -> std::fmt::Result {
     writeln!(text, "Groups:")?;
     for group in &settings.groups {
-        let endpoints = match group.members() {
+        match group.members() {
             Ok(Members::Seeds(seeds)) => {
                 let shown: Vec<String> = seeds.iter().map(ToString::to_string).collect();
                 writeln!(text, "  {}: the cluster found from {}", group.key(), shown.join(" or "))?;
-                seeds
             }
             Ok(Members::Given(nodes)) => {
                 writeln!(text, "  {}: these nodes", group.key())?;
-                for (endpoint, shard) in &nodes {
+                for (endpoint, shard) in nodes {
                     writeln!(text, "    {endpoint} in shard {shard}")?;
                 }
-                nodes.into_iter().map(|(endpoint, _)| endpoint).collect()
             }
             // It was refused when it was read.
             Err(_) => continue,
-        };
-        writeln!(text, "    {}", encryption(settings.tls_of(group), &endpoints))?;
+        }
+        writeln!(text, "    {}", encryption(settings, group))?;
         writeln!(text, "    {}", login(settings.auth_of(group)))?;
     }
     Ok(())
 }
 
-fn encryption(tls: &TlsSettings, endpoints: &[Endpoint]) -> String {
-    let encrypted = endpoints.iter().filter(|endpoint| tls.wanted(endpoint, None)).count();
-    let trust = match (&tls.ca_file, tls.insecure) {
-        (_, true) => "whatever certificate they show (tls.insecure)".to_owned(),
-        (Some(file), false) => format!("certificates of {}", file.display()),
-        (None, false) => "certificates the operating system trusts".to_owned(),
-    };
-    match encrypted {
-        0 => "in plain text".to_owned(),
-        all if all == endpoints.len() => format!("over TLS, with {trust}"),
-        some => format!("{some} of them over TLS, with {trust}"),
+fn encryption(settings: &Settings, group: &GroupSettings) -> String {
+    let tls = settings.tls_of(group);
+    match (&tls.ca_file, tls.insecure) {
+        _ if !is_encrypted(settings, group) => "in plain text".to_owned(),
+        (_, true) => "over TLS, with whatever certificate they show (tls.insecure)".to_owned(),
+        (Some(file), false) => format!("over TLS, with certificates of {}", file.display()),
+        (None, false) => "over TLS, with certificates the operating system trusts".to_owned(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::OutputError;
 use crate::config::ConfigError;
+use crate::node::TlsError;
 
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ pub(super) fn refuse(error: &clap::Error) -> ExitCode {
 fn code(error: &anyhow::Error) -> u8 {
     let misused = error
         .chain()
-        .any(|cause| cause.is::<ConfigError>() || cause.is::<UsageError>());
+        .any(|cause| cause.is::<ConfigError>() || cause.is::<UsageError>() || cause.is::<TlsError>());
     if misused { MISUSED } else { FAILED }
 }
 

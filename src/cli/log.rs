@@ -7,9 +7,12 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{LogFormat, LogSettings};
 
+/// What dependencies log though they also return it as an error, which we tell ourselves. Whoever names them hears them again.
+const ALREADY_TOLD: &str = "rustls_platform_verifier=off";
+
 /// Starts the log of this process; a second call changes nothing.
 pub fn start(settings: &LogSettings) {
-    let filter = EnvFilter::builder().parse_lossy(settings.level.to_string());
+    let filter = EnvFilter::builder().parse_lossy(format!("{ALREADY_TOLD},{}", settings.level));
     let terminal = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr);
     // It fails if a log was started before: then that one stays.

@@ -10,6 +10,7 @@ mod healthcheck;
 pub mod log;
 mod man;
 mod output;
+mod reach;
 mod schedule;
 mod settings;
 

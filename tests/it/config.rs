@@ -165,7 +165,7 @@ fn a_group_may_have_its_own_way_in() {
                 in plain text
                 with the password in the variable ORDERS_TOKEN
               eu-central-1/a: the cluster found from x.cache.amazonaws.com:6379 or h:3
-                1 of them over TLS, with whatever certificate they show (tls.insecure)
+                over TLS, with whatever certificate they show (tls.insecure)
                 with the password in the file of auth.password_file (can't be read here) as hotshard
 
             Load: INFO of every node each 15s

@@ -1,0 +1,102 @@
+//! `hotshard check --connect`: tries every node once, and tells one line about each.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, bail};
+use tokio::task::JoinSet;
+
+use super::super::reach::reach;
+use crate::cli::print;
+use crate::config::{GroupSettings, Members, Settings};
+use crate::discovery::fixed;
+use crate::model::{Endpoint, Group};
+use crate::node::survey::{Reach, SurveyError, survey};
+use crate::node::{LinkError, Pace};
+
+/// Tries all nodes of all groups; a failure if any can't be watched.
+pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .context("cannot start connecting")?
+        .block_on(every_group(settings))
+}
+
+async fn every_group(settings: &Settings) -> anyhow::Result<()> {
+    let pace = Pace::new();
+    print("\nNodes:\n")?;
+    let (mut tried, mut failed) = (0, 0);
+    for group in &settings.groups {
+        let reach = reach(settings, group, &pace)?;
+        let nodes = match found(&reach, group).await {
+            Ok(found) => every_node(&reach, &found).await,
+            Err(error) => vec![Err(format!("  {}: {error}\n", group.key()))],
+        };
+        tried += nodes.len();
+        failed += nodes.iter().filter(|node| node.is_err()).count();
+        for node in nodes {
+            print(node.unwrap_or_else(|failure| failure))?;
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        _ => bail!("of {tried} tried, {failed} can't be watched; the lines above say why"),
+    }
+}
+
+async fn found(reach: &Reach, group: &GroupSettings) -> Result<Group, SurveyError> {
+    match group.members() {
+        Ok(Members::Seeds(seeds)) => survey(reach, &group.key(), &seeds, None).await,
+        Ok(Members::Given(nodes)) => Ok(fixed::group(group.key(), &nodes)),
+        // It was refused when it was read.
+        Err(_) => Ok(fixed::group(group.key(), &[])),
+    }
+}
+
+/// A line for each node, in the order of shards and names.
+async fn every_node(reach: &Reach, group: &Group) -> Vec<Result<String, String>> {
+    let mut asked = JoinSet::new();
+    for (place, (shard, node)) in group.nodes().enumerate() {
+        let (reach, key, shard, endpoint) = (
+            reach.clone(),
+            group.key.clone(),
+            shard.id.clone(),
+            node.endpoint.clone(),
+        );
+        asked.spawn(async move {
+            let answer = ask(&reach, &endpoint).await;
+            (place, line(&format!("{key}, shard {shard}"), &endpoint, answer))
+        });
+    }
+    let mut lines = asked.join_all().await;
+    lines.sort_by_key(|(place, _)| *place);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// Role and version by the node's own word.
+async fn ask(reach: &Reach, endpoint: &Endpoint) -> Result<String, LinkError> {
+    let link = reach.link(endpoint).await?;
+    let role = link.role().await?.role();
+    let info = link.info(&["server"]).await?;
+    let field = |name: &str| {
+        let lines = info.lines().filter_map(|line| line.split_once(':'));
+        lines
+            .filter(|(key, _)| *key == name)
+            .map(|(_, value)| value.trim())
+            .next()
+    };
+    let mut told = role.to_string();
+    let version = field("valkey_version").map(|version| ("Valkey", version));
+    if let Some((engine, version)) = version.or_else(|| field("redis_version").map(|version| ("Redis", version))) {
+        // Writing to a String can't fail.
+        let _ = write!(told, ", {engine} {version}");
+    }
+    Ok(told)
+}
+
+fn line(place: &str, endpoint: &Endpoint, answer: Result<String, LinkError>) -> Result<String, String> {
+    match answer {
+        Ok(told) => Ok(format!("  {place}, {endpoint}: {told}\n")),
+        // The error names the node itself.
+        Err(error) => Err(format!("  {place}: {error}\n")),
+    }
+}
