@@ -3,6 +3,7 @@
 //! Pure: values in, values out. It does no I/O, reads no clock, spawns nothing, and knows no exporter.
 
 pub mod command_kind;
+pub mod completeness;
 pub mod coverage;
 pub mod info;
 pub mod keyspec;

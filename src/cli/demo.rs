@@ -1,36 +1,83 @@
-//! `hotshard demo`: the cluster that is watched instead of a real one.
+//! `hotshard demo`: the daemon over a simulated cluster, with one shard planted hot.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args;
 
+use super::{Outcome, SettingsArgs, daemon, serve};
+use crate::config::Loaded;
+use crate::engine::clock::Clock;
+use crate::engine::discover::{Source, Watch};
+use crate::metrics::ledger::Ledger;
 use crate::model::{Endpoint, PerSecond, ShardId, Timestamp};
 use crate::node::simulated::{Scenario, Stage};
 use crate::node::survey::Reach;
 use crate::node::{Accounts, Credentials, Dialer, LinkSettings};
+use crate::schedule::Schedule;
 
-/// What the simulated cluster is like.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct DemoArgs {
+/// Watch a simulated cluster with a planted hot shard: no Redis, no AWS, nothing written to disk
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hotshard demo --shards 6 --seed 42")]
+pub(super) struct DemoArgs {
     /// How many shards the simulated cluster has, each with a primary and a replica
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=200))]
-    pub shards: u16,
+    shards: u16,
     /// What its dice show: the same seed plays the same keys and commands
     #[arg(long, value_name = "S", default_value_t = 42)]
-    pub seed: u64,
+    seed: u64,
     /// How many commands its clients send a second, before what makes a shard hot
     #[arg(long, value_name = "R", default_value_t = 12_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub rate: u32,
+    rate: u32,
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
-impl DemoArgs {
-    /// Raises the curtain; the cluster's clock says `now`. Needs tokio's runtime once it is dialled.
-    pub fn stage(&self, now: Timestamp) -> Stage {
-        let scenario = Scenario::demo(self.shards.into(), PerSecond(self.rate.into()));
-        Stage::new(scenario, self.seed, now)
+pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
+    let loaded = hasten(args.settings.load()?);
+    super::log::start(&loaded.settings.log);
+    let ledger = Ledger::new(loaded.settings.ledger());
+    super::runtime()?.block_on(async {
+        let stage = args.stage(Clock::System.now());
+        let settings = LinkSettings {
+            answer_timeout: loaded.settings.poll.timeout,
+        };
+        let plan = serve::plan(&loaded.settings, vec![watch(&stage, settings)]);
+        let (web, path) = (loaded.settings.web.clone(), loaded.settings.web.telemetry_path.clone());
+        let announce = |addresses: &[SocketAddr]| Ok(super::print(args.greeting(&stage, addresses, path.as_str()))?);
+        daemon::run(plan, ledger, web, announce).await
+    })
+}
+
+/// A demo is looked at for minutes, not for months: it polls and looks more often, unless the user said how often.
+fn hasten(mut loaded: Loaded) -> Loaded {
+    let is_written = |path: &str| loaded.written.iter().any(|setting| setting.path == path);
+    let [polls, rounds, windows] = ["poll.interval", "monitor.schedule", "monitor.window"].map(is_written);
+    let settings = &mut loaded.settings;
+    if !polls {
+        settings.poll.interval = Duration::from_secs(2);
+    }
+    if !rounds {
+        settings.monitor.schedule = Schedule::Every(Duration::from_secs(15));
+        settings.monitor.on_hot_cool_down = Duration::from_secs(30);
+    }
+    if !windows {
+        settings.monitor.window = Duration::from_secs(5);
+    }
+    loaded
+}
+
+fn watch(stage: &Stage, settings: LinkSettings) -> Watch {
+    Watch {
+        key: stage.group().key,
+        source: Source::Given(nodes(stage)),
+        reach: reach(stage, settings),
     }
 }
 
 /// The stage's nodes as a configuration would write them down.
-pub fn nodes(stage: &Stage) -> Vec<(Endpoint, ShardId)> {
+fn nodes(stage: &Stage) -> Vec<(Endpoint, ShardId)> {
     let group = stage.group();
     group
         .nodes()
@@ -39,7 +86,7 @@ pub fn nodes(stage: &Stage) -> Vec<(Endpoint, ShardId)> {
 }
 
 /// How the stage's nodes are reached.
-pub fn reach(stage: &Stage, settings: LinkSettings) -> Reach {
+fn reach(stage: &Stage, settings: LinkSettings) -> Reach {
     Reach {
         dialer: Dialer::Stage(stage.clone()),
         credentials: Credentials::none(),
@@ -48,10 +95,39 @@ pub fn reach(stage: &Stage, settings: LinkSettings) -> Reach {
     }
 }
 
+impl DemoArgs {
+    /// Raises the curtain; the cluster's clock says `now`. Needs tokio's runtime once it is dialled.
+    fn stage(&self, now: Timestamp) -> Stage {
+        let scenario = Scenario::demo(self.shards.into(), PerSecond(self.rate.into()));
+        Stage::new(scenario, self.seed, now)
+    }
+
+    fn greeting(&self, stage: &Stage, addresses: &[SocketAddr], metrics: &str) -> String {
+        let Self { shards, seed, rate, .. } = self;
+        let mut text =
+            format!("A simulated cluster of {shards} shards is being watched ({rate} commands/s, seed {seed}).\n");
+        // Writing to a String can't fail.
+        for planted in stage.planted() {
+            let _ = writeln!(
+                text,
+                "Shard {} is planted hot; every four minutes another one is, for another reason.",
+                planted.shard
+            );
+        }
+        for address in addresses {
+            let _ = writeln!(
+                text,
+                "\n  page     http://{address}/\n  metrics  http://{address}{metrics}"
+            );
+            let _ = writeln!(text, "  health   http://{address}/healthz and http://{address}/readyz");
+        }
+        text.push_str("\nStop it with Ctrl-C.\n");
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -60,6 +136,7 @@ mod tests {
             shards: 3,
             seed: 1,
             rate: 300,
+            settings: SettingsArgs::default(),
         };
         let stage = args.stage(Timestamp(1_795_219_200_000_000));
         let settings = LinkSettings {

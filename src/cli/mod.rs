@@ -4,7 +4,8 @@
 
 mod check;
 mod completions;
-pub mod demo;
+mod daemon;
+mod demo;
 mod failure;
 mod healthcheck;
 pub mod log;
@@ -12,10 +13,12 @@ mod man;
 mod output;
 mod reach;
 mod schedule;
+mod serve;
 mod settings;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use failure::{Outcome, UsageError};
@@ -35,6 +38,8 @@ const EXAMPLES: &str = "Example:\n  hotshard check --config hotshard.toml\n\nExi
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
     Check(check::CheckArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
@@ -58,9 +63,19 @@ pub fn command() -> clap::Command {
     CommandLine::command()
 }
 
+/// The threads of a daemon: readers of busy streams and everything else beside them.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the threads of the program")
+}
+
 impl Command {
     fn run(self) -> anyhow::Result<Outcome> {
         match self {
+            Self::Serve(args) => serve::run(&args),
+            Self::Demo(args) => demo::run(&args),
             Self::Check(args) => check::run(&args),
             Self::Healthcheck(args) => healthcheck::run(&args),
             Self::Completions(args) => completions::run(&args),

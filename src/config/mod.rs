@@ -26,8 +26,10 @@ pub use problem::{ConfigError, Place, Problem};
 use reading::Reading;
 
 use crate::analysis::pattern::PatternSettings;
-use crate::engine::settings::{MonitorSettings, PollSettings};
+use crate::analysis::status::StatusSettings;
+use crate::engine::settings::{DiscoverySettings, MonitorSettings, PollSettings};
 use crate::export::http::WebSettings;
+use crate::metrics::ledger::{LedgerSettings, LimitSettings};
 use crate::node::{AuthSettings, TlsSettings};
 
 /// Every setting.
@@ -45,8 +47,14 @@ pub struct Settings {
     pub poll: PollSettings,
     /// When and where windows are opened.
     pub monitor: MonitorSettings,
+    /// How the topology is kept up to date.
+    pub discovery: DiscoverySettings,
     /// How keys become patterns.
     pub patterns: PatternSettings,
+    /// When a shard is called hot or cold.
+    pub status: StatusSettings,
+    /// How many series there may be.
+    pub limits: LimitSettings,
     /// Where figures leave.
     pub web: WebSettings,
     /// What is said on standard error.
@@ -98,6 +106,15 @@ impl Settings {
     /// How connections to a group's nodes are encrypted.
     pub fn tls_of<'a>(&'a self, group: &'a GroupSettings) -> &'a TlsSettings {
         group.tls.as_ref().unwrap_or(&self.tls)
+    }
+
+    /// What the ledger is to go by.
+    pub fn ledger(&self) -> LedgerSettings {
+        LedgerSettings {
+            status: self.status,
+            limits: self.limits.clone(),
+            ..LedgerSettings::default()
+        }
     }
 
     /// Refuses settings without any group: there would be nothing to watch.

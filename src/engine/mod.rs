@@ -1,5 +1,352 @@
-//! The one loop that owns the ledger: it polls, opens windows and publishes a snapshot after every event.
+//! The one loop that owns the ledger: it polls, opens windows and publishes a snapshot after what happened.
+//!
+//! What is to be done is decided by the [`conductor`], which is pure; the loop here only waits, asks, opens and publishes.
 
 pub mod clock;
+pub mod conductor;
+pub mod discover;
+pub mod poller;
 pub mod round;
+pub mod rounds;
 pub mod settings;
+pub mod window;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::analysis::window::WindowEnd;
+use crate::export::http::{Answer, Order, Request};
+use crate::metrics::ledger::{Event, Ledger};
+use crate::metrics::published::Published;
+use crate::model::{Group, GroupKey, NodeId};
+use crate::node::TapError;
+use crate::schedule::{Schedule, Scheduler};
+
+use clock::Clock;
+use conductor::{Action, Conductor, Happening, OnHot};
+use discover::Watch;
+use poller::Watched;
+use round::WindowPlan;
+use rounds::Rounds;
+use settings::{MonitorSettings, PollSettings};
+
+/// How many tellings of workers may wait; a worker that finds the queue full waits, and its node's next poll is skipped.
+const EVENTS_WAITING: usize = 1024;
+
+/// How often the engine looks around although nothing happens; also its heartbeat.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Snapshots are at least so far apart: with 3,000 nodes answering at once, one snapshot an answer would be all we do.
+const PUBLISH_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long open windows may take to close when hotshard stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Everything the engine needs to begin.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What to watch.
+    pub groups: Vec<Watch>,
+    /// How load figures are read.
+    pub poll: PollSettings,
+    /// When windows are opened.
+    pub monitor: MonitorSettings,
+    /// How often the topology is asked for again.
+    pub discovery_interval: Duration,
+    /// What windows need.
+    pub reading: window::Reading,
+}
+
+/// Runs until `shutdown`; then closes what is open and publishes a last time.
+pub async fn run(
+    plan: Plan,
+    ledger: Ledger,
+    published: Published,
+    orders: mpsc::Receiver<Order>,
+    shutdown: CancellationToken,
+) {
+    let (events, told) = mpsc::channel(EVENTS_WAITING);
+    let (rounds_due, due) = mpsc::channel(EVENTS_WAITING);
+    let mut engine = Engine::new(plan, ledger, published, events);
+    let mut scheduler = Scheduler::new(rounds_due);
+    engine.schedule_rounds(&mut scheduler).await;
+    engine.discover_all();
+    engine.turn(told, due, orders, &shutdown).await;
+    if let Err(error) = scheduler.stop().await {
+        warn!("cannot stop the scheduler: {error}");
+    }
+}
+
+struct Engine {
+    plan: Plan,
+    clock: Clock,
+    conductor: Conductor,
+    published: Published,
+    published_at: Option<Instant>,
+    events: mpsc::Sender<Event>,
+    topologies: BTreeMap<GroupKey, Group>,
+    pollers: BTreeMap<(GroupKey, NodeId), Poller>,
+    windows: JoinSet<()>,
+    stop: watch::Sender<Option<WindowEnd>>,
+    tasks: JoinSet<()>,
+}
+
+struct Poller {
+    watched: Watched,
+    due: mpsc::Sender<()>,
+}
+
+impl Engine {
+    fn new(plan: Plan, ledger: Ledger, published: Published, events: mpsc::Sender<Event>) -> Self {
+        let on_hot = OnHot {
+            enabled: plan.monitor.on_hot,
+            cool_down: plan.monitor.on_hot_cool_down,
+        };
+        Self {
+            clock: plan.reading.clock,
+            conductor: Conductor::new(ledger, Rounds::new(plan.monitor.clone()), on_hot),
+            plan,
+            published,
+            published_at: None,
+            events,
+            topologies: BTreeMap::new(),
+            pollers: BTreeMap::new(),
+            windows: JoinSet::new(),
+            stop: watch::Sender::new(None),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    async fn turn(
+        &mut self,
+        mut told: mpsc::Receiver<Event>,
+        mut due: mpsc::Receiver<GroupKey>,
+        mut orders: mpsc::Receiver<Order>,
+        shutdown: &CancellationToken,
+    ) {
+        let mut ticks = steady(TICK);
+        let mut polls = steady(self.plan.poll.interval);
+        let mut discoveries = steady(self.plan.discovery_interval);
+        discoveries.tick().await;
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(event) = told.recv() => self.take(Happening::Told(event)),
+                Some(order) = orders.recv() => self.obey(order),
+                Some(group) = due.recv() => self.take(Happening::RoundDue(group)),
+                _ = ticks.tick() => self.take(Happening::Tick(self.clock.now())),
+                _ = polls.tick() => self.poll_all(),
+                _ = discoveries.tick() => self.discover_all(),
+            }
+            self.publish(told.is_empty());
+        }
+        self.close(told).await;
+    }
+
+    fn take(&mut self, happening: Happening) {
+        for action in self.conductor.take(happening, self.clock.now()) {
+            match action {
+                Action::Watch(group) => {
+                    self.watch(&group);
+                    self.topologies.insert(group.key.clone(), group);
+                }
+                Action::Open(plan) => self.open(plan),
+                Action::CloseWindows => {
+                    self.stop.send_replace(Some(WindowEnd::Paused));
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        let answer = match order.request {
+            Request::Round(group) if !self.plan.groups.iter().any(|watch| watch.key == group) => {
+                Answer::Refused(format!("no group {group} is watched"))
+            }
+            Request::Round(group) => self.done(Happening::RoundWanted(group)),
+            Request::Pause => self.done(Happening::Pause(true)),
+            Request::Resume => {
+                self.stop.send_replace(None);
+                self.done(Happening::Pause(false))
+            }
+            Request::Reload => Answer::Refused("the configuration is read at the start only".into()),
+        };
+        // Whoever asked may have left.
+        let _ = order.answer.send(answer);
+    }
+
+    fn done(&mut self, happening: Happening) -> Answer {
+        self.take(happening);
+        Answer::Done
+    }
+
+    /// Pollers for the nodes of the group that have none yet; those of nodes that are gone end.
+    fn watch(&mut self, group: &Group) {
+        let Some(watch) = self.plan.groups.iter().find(|watch| watch.key == group.key) else {
+            return;
+        };
+        let mut kept = BTreeMap::new();
+        for (shard, node) in group.nodes() {
+            let name = (group.key.clone(), node.id.clone());
+            let poller = self
+                .pollers
+                .remove(&name)
+                .filter(|poller| poller.watched.endpoint == node.endpoint);
+            let poller = poller.unwrap_or_else(|| {
+                let watched = Watched {
+                    group: group.key.clone(),
+                    shard: shard.id.clone(),
+                    node: node.id.clone(),
+                    endpoint: node.endpoint.clone(),
+                    reach: watch.reach.clone(),
+                };
+                start(
+                    watched,
+                    self.plan.poll.timeout,
+                    self.clock,
+                    &self.events,
+                    &mut self.tasks,
+                )
+            });
+            kept.insert(name, poller);
+        }
+        self.pollers.retain(|(key, _), _| key != &group.key);
+        self.pollers.append(&mut kept);
+    }
+
+    fn open(&mut self, plan: WindowPlan) {
+        let (events, reading, stop) = (self.events.clone(), self.plan.reading.clone(), self.stop.subscribe());
+        let Some(poller) = self.pollers.get(&(plan.group.clone(), plan.node.clone())) else {
+            let skipped = skipped(&plan, "node_gone");
+            self.take(Happening::Told(skipped));
+            return;
+        };
+        let watched = poller.watched.clone();
+        self.windows.spawn(async move {
+            let window = match window::open(plan.clone(), &watched, &reading).await {
+                Ok(window) => window,
+                Err(error) => return tell(&events, refused(&plan, &error)).await,
+            };
+            let WindowPlan { group, shard, node, .. } = plan;
+            let at = window.opened();
+            tell(&events, Event::WindowOpened { group, shard, node, at }).await;
+            tell(&events, Event::WindowClosed(Arc::new(window.read_to_end(stop).await))).await;
+        });
+    }
+
+    fn poll_all(&self) {
+        for poller in self.pollers.values() {
+            // A node that still owes its last answer is not asked again; its poll ends by its own time-out.
+            let _ = poller.due.try_send(());
+        }
+    }
+
+    fn discover_all(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        for watch in &self.plan.groups {
+            let (watch, clock, events) = (watch.clone(), self.clock, self.events.clone());
+            let previous = self.topologies.get(&watch.key).cloned();
+            self.tasks.spawn(async move {
+                let event = discover::discover(&watch, previous, clock).await;
+                tell(&events, event).await;
+            });
+        }
+    }
+
+    async fn schedule_rounds(&self, scheduler: &mut Scheduler<GroupKey>) {
+        for (place, watch) in self.plan.groups.iter().enumerate() {
+            let jitter = spread(&self.plan.monitor.schedule, place, self.plan.groups.len());
+            if let Err(error) = scheduler
+                .add(&self.plan.monitor.schedule, jitter, watch.key.clone())
+                .await
+            {
+                warn!(group = %watch.key, "cannot schedule windows: {error}");
+            }
+        }
+    }
+
+    fn publish(&mut self, idle: bool) {
+        let rested = self.published_at.is_none_or(|last| last.elapsed() >= PUBLISH_PAUSE);
+        if idle || rested {
+            self.published.store(self.conductor.snapshot(self.clock.now()));
+            self.published_at = Some(Instant::now());
+        }
+    }
+
+    /// Ends what is open, hears what it has to tell, and publishes a last time.
+    async fn close(&mut self, mut told: mpsc::Receiver<Event>) {
+        self.stop.send_replace(Some(WindowEnd::Shutdown));
+        self.pollers.clear();
+        let deadline = Instant::now() + GRACE;
+        while !self.windows.is_empty() && Instant::now() < deadline {
+            tokio::select! {
+                Some(event) = told.recv() => { self.conductor.take(Happening::Told(event), self.clock.now()); }
+                _ = self.windows.join_next() => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        }
+        while let Ok(event) = told.try_recv() {
+            self.conductor.take(Happening::Told(event), self.clock.now());
+        }
+        self.tasks.shutdown().await;
+        self.windows.shutdown().await;
+        self.published.store(self.conductor.snapshot(self.clock.now()));
+        info!("all windows are closed");
+    }
+}
+
+/// The engine outlives its workers: it hears them until the last one has ended.
+async fn tell(events: &mpsc::Sender<Event>, event: Event) {
+    let _ = events.send(event).await;
+}
+
+fn start(
+    watched: Watched,
+    patience: Duration,
+    clock: Clock,
+    events: &mpsc::Sender<Event>,
+    tasks: &mut JoinSet<()>,
+) -> Poller {
+    let (due, asked) = mpsc::channel(1);
+    // The first look is now; the next ones come with everybody's.
+    let _ = due.try_send(());
+    tasks.spawn(poller::run(watched.clone(), patience, clock, asked, events.clone()));
+    Poller { watched, due }
+}
+
+fn refused(plan: &WindowPlan, error: &TapError) -> Event {
+    warn!(group = %plan.group, shard = %plan.shard, node = %plan.node, "no window: {error}");
+    skipped(plan, error.kind())
+}
+
+fn skipped(plan: &WindowPlan, reason: &'static str) -> Event {
+    Event::WindowSkipped {
+        group: plan.group.clone(),
+        shard: plan.shard.clone(),
+        reason,
+    }
+}
+
+fn steady(span: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(span);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}
+
+/// Groups begin their rounds spread over the first tenth of the interval. The first tick of an interval comes a whole interval
+/// after the start: a crash loop of ours must not open window after window.
+fn spread(schedule: &Schedule, place: usize, groups: usize) -> Duration {
+    let share = place as f64 / groups.max(1) as f64;
+    match schedule {
+        Schedule::Every(span) => *span + span.mul_f64(share / 10.0),
+        Schedule::Cron(_) => Duration::from_secs_f64(5.0 * share),
+    }
+}

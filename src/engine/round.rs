@@ -218,6 +218,8 @@ mod tests {
             enabled: true,
             schedule: Schedule::Every(Duration::from_secs(300)),
             window: Duration::from_secs(10),
+            on_hot: true,
+            on_hot_cool_down: Duration::from_secs(300),
             nodes,
             same_zone: Some("x".into()),
             concurrency: std::num::NonZeroUsize::MIN,

@@ -20,6 +20,15 @@ pub struct PollSettings {
     pub timeout: Duration,
 }
 
+/// `[discovery]`: how the topology is kept up to date.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiscoverySettings {
+    /// The time between two looks at the topology.
+    #[serde(with = "written::duration")]
+    pub interval: Duration,
+}
+
 /// `[monitor]`: when and where MONITOR windows are opened.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +40,11 @@ pub struct MonitorSettings {
     /// How long a window lasts.
     #[serde(with = "written::duration")]
     pub window: Duration,
+    /// Whether a group is looked at out of turn when one of its shards turns hot.
+    pub on_hot: bool,
+    /// How long after that not again.
+    #[serde(with = "written::duration")]
+    pub on_hot_cool_down: Duration,
     /// Which nodes may be looked at.
     pub nodes: NodeChoice,
     /// The availability zone whose replicas are preferred.

@@ -35,6 +35,11 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, String) {
     }
 }
 
+/// Whether every group was tried once: `/readyz`, and what the supervisor is told.
+pub fn is_ready(snapshot: &Snapshot) -> bool {
+    waiting(snapshot) == Some(0)
+}
+
 /// How long the engine has been silent, if that is too long.
 fn stalled(published: &Published) -> Option<Duration> {
     Some(published.age()).filter(|age| *age > HEARTBEAT_MAX)

@@ -16,7 +16,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use health::HEARTBEAT_MAX;
+pub use health::{HEARTBEAT_MAX, is_ready};
 pub use listen::{BindError, Bound, bind};
 pub use order::{Answer, Order, Request};
 pub use security::WebConfigError;

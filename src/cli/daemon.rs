@@ -1,0 +1,128 @@
+//! The daemon itself, which `serve` runs over real servers and `demo` over simulated ones.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Outcome;
+use crate::engine::{self, Plan};
+use crate::export::http::{self, Order, Request, WebSettings};
+use crate::metrics::ledger::Ledger;
+use crate::metrics::published::Published;
+
+/// How many orders may wait for the engine.
+const ORDERS_WAITING: usize = 16;
+
+/// A bound on the whole stop, beyond the graces of the parts.
+const STOP_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Runs until SIGTERM or SIGINT, then closes windows and ends requests. `announce` hears where to look once that is known.
+pub(super) async fn run(
+    plan: Plan,
+    ledger: Ledger,
+    web: WebSettings,
+    announce: impl FnOnce(&[SocketAddr]) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
+    let signals = Signals::new().context("cannot listen for signals")?;
+    let bound = http::bind(web).await?;
+    announce(&bound.addresses())?;
+    let (published, shutdown) = (Published::new(), CancellationToken::new());
+    let (orders, ordered) = mpsc::channel(ORDERS_WAITING);
+    let mut parts = JoinSet::new();
+    parts.spawn(engine::run(plan, ledger, published.clone(), ordered, shutdown.clone()));
+    parts.spawn(bound.serve(published.clone(), orders.clone(), shutdown.clone()));
+    parts.spawn(tell_supervisor(published, shutdown.clone()));
+    let ended = obey(signals, &orders, &mut parts).await;
+    info!("stopping");
+    shutdown.cancel();
+    let stopped = tokio::time::timeout(STOP_PATIENCE, join(parts)).await;
+    ended?;
+    stopped.context("could not stop in time; what was open is dropped")??;
+    Ok(Outcome::Done)
+}
+
+async fn join(mut parts: JoinSet<()>) -> anyhow::Result<()> {
+    while let Some(part) = parts.join_next().await {
+        part.context("a part of the daemon panicked")?;
+    }
+    Ok(())
+}
+
+/// Carries out what signals ask, until one asks to stop or a part of the daemon ends by itself, which it never should.
+async fn obey(mut signals: Signals, orders: &mpsc::Sender<Order>, parts: &mut JoinSet<()>) -> anyhow::Result<()> {
+    let mut paused = false;
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.reload.recv() => order(orders, Request::Reload).await,
+            _ = signals.pause.recv() => {
+                paused = !paused;
+                order(orders, if paused { Request::Pause } else { Request::Resume }).await;
+            }
+            Some(part) = parts.join_next() => return part.context("a part of the daemon panicked"),
+        }
+    }
+}
+
+async fn order(orders: &mpsc::Sender<Order>, request: Request) {
+    let (answer, answered) = oneshot::channel();
+    let sent = orders
+        .send(Order {
+            request: request.clone(),
+            answer,
+        })
+        .await;
+    match (sent, answered.await) {
+        (Ok(()), Ok(http::Answer::Done)) => info!(?request, "done"),
+        (Ok(()), Ok(http::Answer::Refused(reason))) => warn!(?request, "{reason}"),
+        _ => warn!(?request, "the engine is gone"),
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+    pause: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+            pause: signal(SignalKind::user_defined2())?,
+        })
+    }
+}
+
+/// Tells systemd when we are ready, that we live (while the engine publishes), and that we stop. Without systemd it does nothing.
+async fn tell_supervisor(published: Published, shutdown: CancellationToken) {
+    let (mut changes, mut ready) = (published.changes(), false);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            changed = changes.changed() => if changed.is_err() { break },
+        }
+        if !ready && http::is_ready(&published.load()) {
+            ready = true;
+            notify(&[sd_notify::NotifyState::Ready]);
+        }
+        notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+    notify(&[sd_notify::NotifyState::Stopping]);
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!("cannot notify systemd: {error}");
+    }
+}

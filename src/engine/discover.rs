@@ -1,0 +1,49 @@
+//! Where a group's nodes are, asked again and again: the shell around the pure parts of [`crate::discovery`].
+
+use tracing::warn;
+
+use crate::discovery::fixed;
+use crate::metrics::ledger::Event;
+use crate::model::{Endpoint, Group, GroupKey, ShardId};
+use crate::node::survey::{Reach, survey};
+
+use super::clock::Clock;
+
+/// A group to watch: where its nodes are found, and how they are reached.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// Which one.
+    pub key: GroupKey,
+    /// Where its nodes are found.
+    pub source: Source,
+    /// How they are reached.
+    pub reach: Reach,
+}
+
+/// Where a group's nodes are found.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// They are all written down; the clusters' slots are still their own to tell.
+    Given(Vec<(Endpoint, ShardId)>),
+    /// From any of these, by asking it.
+    Seeds(Vec<Endpoint>),
+}
+
+/// Looks where the group's nodes are now; what was known before helps to keep names.
+pub async fn discover(watch: &Watch, previous: Option<Group>, clock: Clock) -> Event {
+    let found = match &watch.source {
+        Source::Given(nodes) => Ok(fixed::group(watch.key.clone(), nodes)),
+        Source::Seeds(seeds) => survey(&watch.reach, &watch.key, seeds, previous.as_ref()).await,
+    };
+    match found {
+        Ok(group) => Event::Discovered { group, at: clock.now() },
+        Err(error) => {
+            warn!(group = %watch.key, "{error}");
+            Event::DiscoveryFailed {
+                group: watch.key.clone(),
+                reason: error.kind(),
+                at: clock.now(),
+            }
+        }
+    }
+}
