@@ -35,7 +35,64 @@ struct Place {
     /// Pure classes, and the empty segment: few, and never learned away.
     classes: BTreeMap<Box<[u8]>, NodeId>,
     literals: BTreeMap<Box<[u8]>, NodeId>,
+    /// Numbers too short for a class. They are names (`page:2`) until there are many or longer ones come to stand beside them; then
+    /// they are ids too.
+    numbers: BTreeMap<Box<[u8]>, NodeId>,
 }
+
+/// Which of a place's children a segment belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Class,
+    Literal,
+    Number,
+}
+
+impl Kind {
+    fn of(text: &[u8]) -> Self {
+        if text.is_empty() || Class::named_at(text).is_some_and(|class| class.name().len() == text.len()) {
+            return Self::Class;
+        }
+        if text.iter().all(u8::is_ascii_digit) {
+            Self::Number
+        } else {
+            Self::Literal
+        }
+    }
+}
+
+impl Place {
+    fn children(&self, kind: Kind) -> &BTreeMap<Box<[u8]>, NodeId> {
+        match kind {
+            Kind::Class => &self.classes,
+            Kind::Literal => &self.literals,
+            Kind::Number => &self.numbers,
+        }
+    }
+
+    fn children_mut(&mut self, kind: Kind) -> &mut BTreeMap<Box<[u8]>, NodeId> {
+        match kind {
+            Kind::Class => &mut self.classes,
+            Kind::Literal => &mut self.literals,
+            Kind::Number => &mut self.numbers,
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &NodeId> {
+        self.classes
+            .values()
+            .chain(self.literals.values())
+            .chain(self.numbers.values())
+    }
+
+    /// Whether short numbers are ids here.
+    fn takes_numbers(&self) -> bool {
+        self.learned || self.classes.contains_key(ID)
+    }
+}
+
+const ID: &[u8] = Class::Id.name().as_bytes();
+const VAR: &[u8] = Class::Learned.name().as_bytes();
 
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -122,7 +179,7 @@ impl Tree {
                     if place.learned {
                         found.push((self.name(node).into_bytes(), place.ended_by));
                     }
-                    next.extend(place.classes.values().chain(place.literals.values()));
+                    next.extend(place.all());
                 }
             }
             row = next;
@@ -139,22 +196,27 @@ impl Tree {
         registry: &mut Registry,
     ) -> Option<NodeId> {
         let index = self.place_of(node, ended_by);
+        let kind = Kind::of(text);
         let place = &self.nodes[node as usize].places[index];
-        let class = text.is_empty() || Class::named_at(text).is_some_and(|class| class.name().len() == text.len());
-        if !class && place.learned {
-            return Some(self.child(node, index, Class::Learned.name().as_bytes(), true));
+        if kind == Kind::Literal && place.learned {
+            return Some(self.child(node, index, VAR, Kind::Class));
         }
-        let known = if class { &place.classes } else { &place.literals };
-        if let Some(child) = known.get(text) {
+        if kind == Kind::Number && place.takes_numbers() {
+            return Some(self.child(node, index, ID, Kind::Class));
+        }
+        if let Some(child) = place.children(kind).get(text) {
             return Some(*child);
         }
-        if !class && (place.literals.len() >= self.learn_after || (!room && place.literals.len() >= CROWDED)) {
-            return Some(self.learn(node, ended_by, registry));
+        let siblings = place.children(kind).len();
+        let many = siblings >= self.learn_after || (!room && siblings >= CROWDED);
+        match kind {
+            Kind::Literal if many => Some(self.learn(node, ended_by, registry)),
+            Kind::Number if many => Some(self.number(node, ended_by, registry)),
+            // Short numbers beside it are ids too.
+            Kind::Class if room && text == ID => Some(self.number(node, ended_by, registry)),
+            _ if room => Some(self.child(node, index, text, kind)),
+            _ => None,
         }
-        if !room {
-            return None;
-        }
-        Some(self.child(node, index, text, class))
     }
 
     /// The index of the place; it is made where there is none, and they are kept in order.
@@ -174,13 +236,13 @@ impl Tree {
             })
     }
 
-    fn child(&mut self, node: NodeId, place: usize, text: &[u8], class: bool) -> NodeId {
+    fn child(&mut self, node: NodeId, place: usize, text: &[u8], kind: Kind) -> NodeId {
         let vacant = self.vacant.last().copied();
         let id =
             vacant.unwrap_or_else(|| u32::try_from(self.nodes.len()).expect("the tree is capped far below 2³² nodes"));
         let place = &mut self.nodes[node as usize].places[place];
         let ended_by = place.ended_by;
-        let children = if class { &mut place.classes } else { &mut place.literals };
+        let children = place.children_mut(kind);
         if let Some(child) = children.get(text) {
             return *child;
         }
@@ -204,12 +266,30 @@ impl Tree {
         let place = &mut self.nodes[node as usize].places[index];
         place.learned = true;
         let literals = std::mem::take(&mut place.literals);
-        let learned = self.child(node, index, Class::Learned.name().as_bytes(), true);
+        let learned = self.child(node, index, VAR, Kind::Class);
         for child in literals.into_values() {
             self.merge(child, learned, registry);
         }
         self.rename(learned, registry);
+        if !self.nodes[node as usize].places[index].numbers.is_empty() {
+            self.number(node, ended_by, registry);
+        }
         learned
+    }
+
+    /// Makes the short numbers of a place one `{ID}`, and returns it.
+    fn number(&mut self, node: NodeId, ended_by: Option<u8>, registry: &mut Registry) -> NodeId {
+        let index = self.place_of(node, ended_by);
+        let numbers = std::mem::take(&mut self.nodes[node as usize].places[index].numbers);
+        let id = self.child(node, index, ID, Kind::Class);
+        if numbers.is_empty() {
+            return id;
+        }
+        for child in numbers.into_values() {
+            self.merge(child, id, registry);
+        }
+        self.rename(id, registry);
+        id
     }
 
     /// Moves what stands at and below `from` to `into`.
@@ -229,31 +309,40 @@ impl Tree {
     fn merge_place(&mut self, moved: Place, into: NodeId, registry: &mut Registry) {
         let ended_by = moved.ended_by;
         let index = self.place_of(into, ended_by);
-        for (text, child) in moved.classes {
-            match self.nodes[into as usize].places[index].classes.get(&text).copied() {
-                Some(kept) => self.merge(child, kept, registry),
-                None => self.adopt(child, into, index, text, true),
+        for (kind, children) in [
+            (Kind::Class, moved.classes),
+            (Kind::Literal, moved.literals),
+            (Kind::Number, moved.numbers),
+        ] {
+            for (text, child) in children {
+                match self.nodes[into as usize].places[index]
+                    .children(kind)
+                    .get(&text)
+                    .copied()
+                {
+                    Some(kept) => self.merge(child, kept, registry),
+                    None => self.adopt(child, into, index, text, kind),
+                }
             }
         }
-        for (text, child) in moved.literals {
-            match self.nodes[into as usize].places[index].literals.get(&text).copied() {
-                Some(kept) => self.merge(child, kept, registry),
-                None => self.adopt(child, into, index, text, false),
-            }
-        }
-        let place = &self.nodes[into as usize].places[index];
+        let place = &mut self.nodes[into as usize].places[index];
+        place.learned |= moved.learned;
         let literals = place.literals.len();
-        if literals > self.learn_after || (literals > 0 && (moved.learned || place.learned)) {
+        if literals > self.learn_after || (literals > 0 && place.learned) {
             self.learn(into, ended_by, registry);
         }
-        self.nodes[into as usize].places[index].learned |= moved.learned;
+        let place = &self.nodes[into as usize].places[index];
+        let numbers = place.numbers.len();
+        if numbers > self.learn_after || (numbers > 0 && place.takes_numbers()) {
+            self.number(into, ended_by, registry);
+        }
     }
 
-    fn adopt(&mut self, child: NodeId, parent: NodeId, place: usize, text: Box<[u8]>, class: bool) {
+    fn adopt(&mut self, child: NodeId, parent: NodeId, place: usize, text: Box<[u8]>, kind: Kind) {
         self.nodes[child as usize].parent = parent;
-        let place = &mut self.nodes[parent as usize].places[place];
-        let children = if class { &mut place.classes } else { &mut place.literals };
-        children.insert(text, child);
+        self.nodes[parent as usize].places[place]
+            .children_mut(kind)
+            .insert(text, child);
     }
 
     /// Gives every pattern at and below `node` the name of where it stands now.
@@ -262,7 +351,7 @@ impl Tree {
             registry.rename(pattern, self.name(node));
         }
         for place in &self.nodes[node as usize].places {
-            for child in place.classes.values().chain(place.literals.values()) {
+            for child in place.all() {
                 self.rename(*child, registry);
             }
         }
