@@ -119,7 +119,10 @@ impl ShapeRule {
             } else {
                 "?"
             }),
-            Reads::Named => shape.push(magnitude(total.saturating_sub(self.hidden))),
+            Reads::Named => {
+                shape.push(magnitude(total.saturating_sub(self.hidden)));
+                shape.push(if self.hidden == 0 { "keys" } else { "fields" });
+            }
             Reads::Streams => {
                 let options = shown.iter().take_while(|argument| !is_word(argument, "STREAMS"));
                 options.for_each(|argument| shape.push_argument(argument));
@@ -324,9 +327,9 @@ mod tests {
 
     #[test]
     fn many_keys_show_as_a_magnitude() {
-        check("MGET a", "1");
-        check("MGET a b c", "2-10");
-        check("HMGET h a b c d e f g h i j k", "11-100");
+        check("MGET a", "1 keys");
+        check("MGET a b c", "2-10 keys");
+        check("HMGET h a b c d e f g h i j k", "11-100 fields");
     }
 
     #[test]

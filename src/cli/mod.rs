@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, logs and errors to standard error. An error is one line that names the thing and the cure.
 
+mod analyze;
 mod check;
 mod completions;
 mod daemon;
@@ -40,6 +41,7 @@ const EXAMPLES: &str = "Example:\n  hotshard check --config hotshard.toml\n\nExi
 enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
+    Analyze(analyze::AnalyzeArgs),
     Check(check::CheckArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
@@ -76,6 +78,7 @@ impl Command {
         match self {
             Self::Serve(args) => serve::run(&args),
             Self::Demo(args) => demo::run(&args),
+            Self::Analyze(args) => analyze::run(&args),
             Self::Check(args) => check::run(&args),
             Self::Healthcheck(args) => healthcheck::run(&args),
             Self::Completions(args) => completions::run(&args),

@@ -250,7 +250,10 @@ fn details(out: &mut String, shard: &ShardReport) {
 }
 
 fn list(out: &mut String, title: &str, wide: bool, rows: impl Iterator<Item = (String, f64, String)>) {
-    let mut rows = rows.take(ROWS).peekable();
+    // What is below one in a hundred is noise once there are a few others.
+    let ranked = rows.take(ROWS).enumerate();
+    let shown = ranked.filter(|(rank, (_, share, _))| *rank < 3 || *share >= 0.01);
+    let mut rows = shown.map(|(_, row)| row).peekable();
     if rows.peek().is_none() {
         return;
     }

@@ -48,6 +48,7 @@ struct Entry {
     count: u64,
     error: u64,
     mark: Option<&'static str>,
+    example: Option<String>,
 }
 
 struct Page {
@@ -211,12 +212,8 @@ impl Page {
             self.line(out, &self.dim(&line));
         }
         let _ = writeln!(out);
-        let lists = lists(shard, rows);
-        let room = self.width - self.bar - 25;
-        let names = lists.iter().flat_map(|(_, entries)| entries).map(length).max();
-        let names = names.unwrap_or_default().clamp(20, room);
-        for (title, entries) in lists {
-            self.list(out, title, &entries, names);
+        for (title, entries) in lists(shard, rows) {
+            self.list(out, title, &entries);
         }
     }
 
@@ -247,30 +244,46 @@ impl Page {
         self.line(out, &line);
     }
 
-    fn list(&self, out: &mut String, title: &str, entries: &[Entry], names: usize) {
+    /// Figures first: names differ in length, and their ends may be cut.
+    fn list(&self, out: &mut String, title: &str, entries: &[Entry]) {
         if entries.is_empty() {
             return;
         }
+        let room = self.width - self.bar - 24;
         self.line(out, &self.bold(title));
         for entry in entries {
-            let mark = entry.mark.map_or(String::new(), |mark| format!(" {mark}"));
-            let name = fitted(&entry.name, names - mark.chars().count());
-            let fill = " ".repeat(names - name.chars().count() - mark.chars().count());
+            let mark = entry.mark.map_or(String::new(), |mark| format!("  {mark}"));
+            let name = fitted(&entry.name, room - mark.chars().count());
+            let used = name.chars().count() + mark.chars().count();
             let count = if entry.error > 0 {
                 format!("≤{}", grouped(entry.count))
             } else {
                 grouped(entry.count)
             };
             let line = format!(
-                "  {name}{}{fill}  {}  {:>6}  {}",
-                self.paint(&mark, Style::new().yellow()),
-                self.paint(&bar(entry.share, self.bar), share_style(entry.share)),
+                "  {:>6}  {}  {}  {name}{}{}",
                 percent(entry.share),
-                self.dim(&format!("{count:>11}")),
+                self.paint(&bar(entry.share, self.bar), share_style(entry.share)),
+                self.dim(&format!("{count:>10}")),
+                self.paint(&mark, Style::new().yellow()),
+                self.dim(&example(entry, room - used)),
             );
             self.line(out, &line);
         }
         let _ = writeln!(out);
+    }
+}
+
+/// A key behind its pattern, where there is room and it says more than the pattern.
+fn example(entry: &Entry, room: usize) -> String {
+    let Some(key) = entry.example.as_deref().filter(|key| *key != entry.name) else {
+        return String::new();
+    };
+    let text = format!("  e.g. {}", harmless(key));
+    if text.chars().count() <= room {
+        text
+    } else {
+        String::new()
     }
 }
 
@@ -289,10 +302,6 @@ fn joined(facts: &[String], width: usize) -> Vec<String> {
     lines
 }
 
-fn length(entry: &Entry) -> usize {
-    entry.name.chars().count() + entry.mark.map_or(0, |mark| mark.chars().count() + 1)
-}
-
 fn lists(shard: &ShardReport, rows: usize) -> [(&'static str, Vec<Entry>); 7] {
     let entry = |name: String, share, count, error| Entry {
         name: harmless(&name),
@@ -300,11 +309,12 @@ fn lists(shard: &ShardReport, rows: usize) -> [(&'static str, Vec<Entry>); 7] {
         count,
         error,
         mark: None,
+        example: None,
     };
-    let patterns = shard
-        .patterns
-        .iter()
-        .map(|part| entry(part.pattern.to_string(), part.share, part.count, part.error));
+    let patterns = shard.patterns.iter().map(|part| Entry {
+        example: Some(part.example_key.to_string()),
+        ..entry(part.pattern.to_string(), part.share, part.count, part.error)
+    });
     let keys = shard
         .keys
         .iter()
@@ -330,14 +340,23 @@ fn lists(shard: &ShardReport, rows: usize) -> [(&'static str, Vec<Entry>); 7] {
         .iter()
         .map(|part| entry(part.client.to_string(), part.share, part.count, 0));
     [
-        ("Key patterns", patterns.take(rows).collect()),
-        ("Keys", keys.take(rows).collect()),
-        ("Hash tags", tags.take(rows).collect()),
-        ("Commands", commands.take(rows).collect()),
-        ("Signatures", signatures.take(rows).collect()),
-        ("Slots", slots.take(rows.min(5)).collect()),
-        ("Clients", clients.take(rows).collect()),
+        ("Key patterns", worth(patterns, rows)),
+        ("Keys", worth(keys, rows)),
+        ("Hash tags", worth(tags, rows)),
+        ("Commands", worth(commands, rows)),
+        ("Signatures", worth(signatures, rows)),
+        ("Slots", worth(slots, rows.min(5))),
+        ("Clients", worth(clients, rows)),
     ]
+}
+
+/// The first entries: so many, of which those below one in a hundred are shown only if there are few others.
+fn worth(entries: impl Iterator<Item = Entry>, rows: usize) -> Vec<Entry> {
+    let ranked = entries.take(rows).enumerate();
+    ranked
+        .filter(|(rank, entry)| *rank < 3 || entry.share >= 0.01)
+        .map(|(_, entry)| entry)
+        .collect()
 }
 
 /// A bar of so many columns, drawn to an eighth of one.
