@@ -9,6 +9,8 @@ mod config;
 mod connecting;
 mod harness;
 mod house;
+mod independent_count;
+mod key_positions;
 mod layering;
 mod real_cluster;
 mod real_servers;

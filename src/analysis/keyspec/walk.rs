@@ -21,7 +21,7 @@ pub struct Walk<Handle> {
 enum Finders<Handle> {
     Specs([Option<Finder<Handle>>; SPECS_MAX]),
     Sort(Sort<Handle>),
-    Migrate(Migrate),
+    Migrate(Migrate<Handle>),
 }
 
 /// How many specifications of one command are followed; no command has more than three.
@@ -69,7 +69,7 @@ impl<Handle> Walk<Handle> {
                 }
             }
             Finders::Sort(sort) => sort.stored.into_iter().for_each(key),
-            Finders::Migrate(_) => {}
+            Finders::Migrate(migrate) => migrate.empty.into_iter().for_each(key),
         }
     }
 
@@ -254,31 +254,39 @@ impl<Handle> Sort<Handle> {
 }
 
 /// `MIGRATE host port key|"" database timeout [COPY] [REPLACE] [AUTH p] [AUTH2 u p] [KEYS key …]`.
-#[derive(Debug, Default)]
-struct Migrate {
-    many: bool,
+#[derive(Debug)]
+struct Migrate<Handle> {
+    /// The empty key, which is one only if no others follow after KEYS.
+    empty: Option<Handle>,
     skipped: u32,
     keys: bool,
 }
 
-impl Migrate {
-    fn argument<Handle>(
-        &mut self,
-        index: u32,
-        text: &[u8],
-        handle: &mut impl FnMut() -> Handle,
-        key: &mut impl FnMut(Handle),
-    ) {
+impl<Handle> Default for Migrate<Handle> {
+    fn default() -> Self {
+        Self {
+            empty: None,
+            skipped: 0,
+            keys: false,
+        }
+    }
+}
+
+impl<Handle> Migrate<Handle> {
+    fn argument(&mut self, index: u32, text: &[u8], handle: &mut impl FnMut() -> Handle, key: &mut impl FnMut(Handle)) {
         match index {
-            3 if text.is_empty() => self.many = true,
+            3 if text.is_empty() => self.empty = Some(handle()),
             3 => key(handle()),
             ..6 => {}
-            _ if self.keys => key(handle()),
+            _ if self.keys => {
+                self.empty = None;
+                key(handle());
+            }
             _ if self.skipped > 0 => self.skipped -= 1,
             _ => match text.to_ascii_uppercase().as_slice() {
                 b"AUTH" => self.skipped = 1,
                 b"AUTH2" => self.skipped = 2,
-                b"KEYS" => self.keys = self.many,
+                b"KEYS" => self.keys = self.empty.is_some(),
                 _ => {}
             },
         }
