@@ -7,6 +7,7 @@ mod check_connect;
 mod cli;
 mod config;
 mod connecting;
+mod fuzz_corpus;
 mod harness;
 mod house;
 mod independent_count;
