@@ -7,6 +7,7 @@ mod account;
 mod credentials;
 mod error;
 mod greeting;
+pub mod iam;
 mod link;
 mod network;
 pub mod probe;
