@@ -3,6 +3,7 @@
 //! Here are the decisions, made of answers that others asked for; nothing here speaks to a server.
 
 pub mod answers;
+pub mod elasticache;
 pub mod fixed;
 pub mod role;
 pub mod topology;
