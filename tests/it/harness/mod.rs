@@ -4,6 +4,7 @@
 //! A part that isn't installed fails the test and says how to install it; nothing is ever skipped.
 
 pub(crate) mod cluster;
+pub(crate) mod figures;
 pub(crate) mod hotshard;
 pub(crate) mod http;
 pub(crate) mod port;

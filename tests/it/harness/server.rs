@@ -265,6 +265,15 @@ impl Server {
         self.process.pid()
     }
 
+    /// The CPU time its main thread has used, by the kernel's own account.
+    pub(crate) fn main_thread_cpu(&self) -> Duration {
+        let pid = self.pid();
+        let path = format!("/proc/{pid}/task/{pid}/schedstat");
+        let stat = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let nanoseconds = stat.split(' ').next().and_then(|number| number.parse().ok());
+        Duration::from_nanos(nanoseconds.expect("schedstat begins with the time on the CPU"))
+    }
+
     /// It hangs: connections stay open, nothing is answered.
     pub(crate) fn freeze(&self) {
         self.process.signal(Signal::STOP);
