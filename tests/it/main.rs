@@ -16,6 +16,7 @@ mod layering;
 mod real_cluster;
 mod real_servers;
 mod repository;
+mod serving;
 mod signals;
 mod stage;
 mod surveying;

@@ -1,7 +1,5 @@
 //! The program itself as a child process, as its user runs it.
 
-#![expect(dead_code, reason = "the first test that starts the daemon takes this line away")]
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,7 +17,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Hotshard {
     pub address: SocketAddr,
     process: Process,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Hotshard {
@@ -55,7 +53,7 @@ impl Hotshard {
         let hotshard = Self {
             address,
             process,
-            folder,
+            _folder: folder,
         };
         let ready = async || match hotshard.get("/readyz").await {
             Ok(answer) if answer.status == 200 => Ok(()),
@@ -80,15 +78,6 @@ impl Hotshard {
     /// What it logged so far.
     pub(crate) fn log(&self) -> String {
         self.process.stderr()
-    }
-
-    /// The folder it runs in: what it wrote must be here.
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.pid()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
