@@ -19,9 +19,10 @@ use chrono::Utc;
 use croner::parser::{CronParser, Seconds};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use uuid::Uuid;
 
 use crate::model::written;
 
@@ -113,15 +114,23 @@ impl Serialize for Schedule {
 /// Runs schedules until it is dropped; each tick is offered to one channel.
 pub struct Scheduler<Tick> {
     ticks: mpsc::Sender<Tick>,
+    entries: Vec<(Tick, Entry)>,
     intervals: JoinSet<()>,
     cron: Option<JobScheduler>,
 }
 
-impl<Tick: Clone + Send + Sync + 'static> Scheduler<Tick> {
+/// What offers one tick again and again.
+enum Entry {
+    Interval(AbortHandle),
+    Cron(Uuid),
+}
+
+impl<Tick: Clone + PartialEq + Send + Sync + 'static> Scheduler<Tick> {
     /// A scheduler that offers its ticks to `ticks`.
     pub fn new(ticks: mpsc::Sender<Tick>) -> Self {
         Self {
             ticks,
+            entries: Vec::new(),
             intervals: JoinSet::new(),
             cron: None,
         }
@@ -129,11 +138,32 @@ impl<Tick: Clone + Send + Sync + 'static> Scheduler<Tick> {
 
     /// Offers `tick` whenever `schedule` says, `jitter` later, so that groups don't all begin at once.
     pub async fn add(&mut self, schedule: &Schedule, jitter: Duration, tick: Tick) -> Result<(), JobSchedulerError> {
-        match schedule {
-            Schedule::Every(span) => self.add_interval(*span, jitter, tick),
-            Schedule::Cron(expression) => self.add_cron(expression, jitter, tick).await?,
-        }
+        let entry = match schedule {
+            Schedule::Every(span) => self.add_interval(*span, jitter, tick.clone()),
+            Schedule::Cron(expression) => self.add_cron(expression, jitter, tick.clone()).await?,
+        };
+        self.entries.push((tick, entry));
         Ok(())
+    }
+
+    /// Offers `tick` no more.
+    pub async fn remove(&mut self, tick: &Tick) {
+        let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.entries)
+            .into_iter()
+            .partition(|(known, _)| known == tick);
+        self.entries = kept;
+        for (_, entry) in gone {
+            match (entry, &self.cron) {
+                (Entry::Interval(task), _) => task.abort(),
+                (Entry::Cron(job), Some(cron)) => {
+                    // It fails only if there is no such job.
+                    let _ = cron.remove(&job).await;
+                }
+                (Entry::Cron(_), None) => {}
+            }
+        }
+        // Ticks of an interval that was aborted are taken off the books.
+        while self.intervals.try_join_next().is_some() {}
     }
 
     /// Ends all schedules; none ticks afterwards.
@@ -145,9 +175,9 @@ impl<Tick: Clone + Send + Sync + 'static> Scheduler<Tick> {
         }
     }
 
-    fn add_interval(&mut self, span: Duration, jitter: Duration, tick: Tick) {
+    fn add_interval(&mut self, span: Duration, jitter: Duration, tick: Tick) -> Entry {
         let ticks = self.ticks.clone();
-        self.intervals.spawn(async move {
+        let task = self.intervals.spawn(async move {
             let mut due = interval_at(Instant::now() + jitter, span);
             due.set_missed_tick_behavior(MissedTickBehavior::Skip);
             loop {
@@ -157,9 +187,10 @@ impl<Tick: Clone + Send + Sync + 'static> Scheduler<Tick> {
                 }
             }
         });
+        Entry::Interval(task)
     }
 
-    async fn add_cron(&mut self, expression: &str, jitter: Duration, tick: Tick) -> Result<(), JobSchedulerError> {
+    async fn add_cron(&mut self, expression: &str, jitter: Duration, tick: Tick) -> Result<Entry, JobSchedulerError> {
         let ticks = self.ticks.clone();
         let job = Job::new_async(expression, move |_, _| {
             let (ticks, tick) = (ticks.clone(), tick.clone());
@@ -175,8 +206,7 @@ impl<Tick: Clone + Send + Sync + 'static> Scheduler<Tick> {
             self.cron = Some(cron);
         }
         let cron = self.cron.as_ref().expect("it was just put there");
-        cron.add(job).await?;
-        Ok(())
+        Ok(Entry::Cron(cron.add(job).await?))
     }
 }
 

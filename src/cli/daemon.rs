@@ -10,9 +10,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Outcome;
-use crate::engine::{self, Plan};
-use crate::export::http::{self, Order, Request, WebSettings};
+use super::configuration::Configuration;
+use super::{Outcome, desk};
+use crate::engine;
+use crate::export::http::{self, Order, Request};
 use crate::metrics::ledger::Ledger;
 use crate::metrics::published::Published;
 
@@ -24,18 +25,26 @@ const STOP_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Runs until SIGTERM or SIGINT, then closes windows and ends requests. `announce` hears where to look once that is known.
 pub(super) async fn run(
-    plan: Plan,
-    ledger: Ledger,
-    web: WebSettings,
+    mut configuration: Configuration,
     announce: impl FnOnce(&[SocketAddr]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
     let signals = Signals::new().context("cannot listen for signals")?;
-    let bound = http::bind(web).await?;
+    let (plan, settings) = (configuration.plan()?, configuration.settings());
+    let ledger = Ledger::new(settings.ledger());
+    let bound = http::bind(settings.web.clone()).await?;
     announce(&bound.addresses())?;
     let (published, shutdown) = (Published::new(), CancellationToken::new());
     let (orders, ordered) = mpsc::channel(ORDERS_WAITING);
+    let (instructions, instructed) = mpsc::channel(ORDERS_WAITING);
     let mut parts = JoinSet::new();
-    parts.spawn(engine::run(plan, ledger, published.clone(), ordered, shutdown.clone()));
+    parts.spawn(engine::run(
+        plan,
+        ledger,
+        published.clone(),
+        instructed,
+        shutdown.clone(),
+    ));
+    parts.spawn(desk::run(configuration, ordered, instructions, shutdown.clone()));
     parts.spawn(bound.serve(published.clone(), orders.clone(), shutdown.clone()));
     parts.spawn(tell_supervisor(published, shutdown.clone()));
     let ended = obey(signals, &orders, &mut parts).await;
@@ -81,6 +90,8 @@ async fn order(orders: &mpsc::Sender<Order>, request: Request) {
         .await;
     match (sent, answered.await) {
         (Ok(()), Ok(http::Answer::Done)) => info!(?request, "done"),
+        // Why the configuration wasn't taken has been said.
+        (Ok(()), Ok(http::Answer::Refused(_))) if request == Request::Reload => {}
         (Ok(()), Ok(http::Answer::Refused(reason))) => warn!(?request, "{reason}"),
         _ => warn!(?request, "the engine is gone"),
     }

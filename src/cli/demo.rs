@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Outcome, SettingsArgs, daemon, serve};
-use crate::config::Loaded;
+use super::configuration::Configuration;
+use super::{Outcome, SettingsArgs, daemon};
+use crate::config::{Loaded, Settings};
 use crate::engine::clock::Clock;
 use crate::engine::discover::{Source, Watch};
-use crate::metrics::ledger::Ledger;
 use crate::model::{Endpoint, PerSecond, ShardId, Timestamp};
 use crate::node::simulated::{Scenario, Stage};
 use crate::node::survey::Reach;
@@ -35,19 +35,20 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
-    let loaded = hasten(args.settings.load()?);
-    super::log::start(&loaded.settings.log);
-    let ledger = Ledger::new(loaded.settings.ledger());
-    super::runtime()?.block_on(async {
-        let stage = args.stage(Clock::System.now());
+    let stage = args.stage(Clock::System.now());
+    let (sources, played) = (args.settings.clone(), stage.clone());
+    let read = move || Ok(hasten(sources.load()?).settings);
+    let reach = move |settings: &Settings| {
         let settings = LinkSettings {
-            answer_timeout: loaded.settings.poll.timeout,
+            answer_timeout: settings.poll.timeout,
         };
-        let plan = serve::plan(&loaded.settings, vec![watch(&stage, settings)]);
-        let (web, path) = (loaded.settings.web.clone(), loaded.settings.web.telemetry_path.clone());
-        let announce = |addresses: &[SocketAddr]| Ok(super::print(args.greeting(&stage, addresses, path.as_str()))?);
-        daemon::run(plan, ledger, web, announce).await
-    })
+        Ok(vec![watch(&played, settings)])
+    };
+    let configuration = Configuration::new(read, reach)?;
+    super::log::start(&configuration.settings().log);
+    let path = configuration.settings().web.telemetry_path.clone();
+    let announce = |addresses: &[SocketAddr]| Ok(super::print(args.greeting(&stage, addresses, path.as_str()))?);
+    super::runtime()?.block_on(daemon::run(configuration, announce))
 }
 
 /// A demo is looked at for minutes, not for months: it polls and looks more often, unless the user said how often.

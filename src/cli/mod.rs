@@ -5,8 +5,10 @@
 mod analyze;
 mod check;
 mod completions;
+mod configuration;
 mod daemon;
 mod demo;
+mod desk;
 mod failure;
 mod healthcheck;
 pub mod log;

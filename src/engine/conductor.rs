@@ -5,12 +5,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::metrics::ledger::{Event, Ledger};
+use crate::metrics::ledger::{Event, Ledger, LedgerSettings};
 use crate::metrics::snapshot::{GroupSnapshot, ShardSnapshot, Snapshot, Status};
 use crate::model::{Group, GroupKey, ShardId, Timestamp};
 
 use super::round::WindowPlan;
 use super::rounds::Rounds;
+use super::settings::MonitorSettings;
 
 /// Something the conductor hears of.
 #[derive(Clone, Debug)]
@@ -82,6 +83,13 @@ impl Conductor {
             Happening::Pause(paused) => self.pause(paused),
             Happening::Tick(at) => self.tick(at),
         }
+    }
+
+    /// Goes by other settings from now on; there may be room for windows that wait.
+    pub fn configure(&mut self, ledger: LedgerSettings, monitor: &MonitorSettings, on_hot: OnHot) -> Vec<Action> {
+        self.ledger.configure(ledger);
+        self.hot.settings = on_hot;
+        open(self.rounds.configure(monitor.clone()))
     }
 
     /// What is known now.

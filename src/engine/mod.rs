@@ -3,9 +3,11 @@
 //! What is to be done is decided by the [`conductor`], which is pure; the loop here only waits, asks, opens and publishes.
 
 pub mod clock;
+pub mod command;
 pub mod conductor;
 pub mod discover;
 pub mod poller;
+mod reload;
 pub mod round;
 pub mod rounds;
 pub mod settings;
@@ -16,13 +18,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::analysis::window::WindowEnd;
-use crate::export::http::{Answer, Order, Request};
+use crate::export::http::Answer;
 use crate::metrics::ledger::{Event, Ledger};
 use crate::metrics::published::Published;
 use crate::model::{Group, GroupKey, NodeId};
@@ -30,6 +32,7 @@ use crate::node::TapError;
 use crate::schedule::{Schedule, Scheduler};
 
 use clock::Clock;
+use command::{Command, Instruction};
 use conductor::{Action, Conductor, Happening, OnHot};
 use discover::Watch;
 use poller::Watched;
@@ -69,19 +72,33 @@ pub async fn run(
     plan: Plan,
     ledger: Ledger,
     published: Published,
-    orders: mpsc::Receiver<Order>,
+    instructions: mpsc::Receiver<Instruction>,
     shutdown: CancellationToken,
 ) {
     let (events, told) = mpsc::channel(EVENTS_WAITING);
     let (rounds_due, due) = mpsc::channel(EVENTS_WAITING);
     let mut engine = Engine::new(plan, ledger, published, events);
-    let mut scheduler = Scheduler::new(rounds_due);
-    engine.schedule_rounds(&mut scheduler).await;
-    engine.discover_all();
-    engine.turn(told, due, orders, &shutdown).await;
-    if let Err(error) = scheduler.stop().await {
+    let mut beat = Beat {
+        polls: steady(engine.plan.poll.interval),
+        discoveries: steady(engine.plan.discovery_interval),
+        scheduler: Scheduler::new(rounds_due),
+    };
+    // The first look is now.
+    beat.discoveries.reset();
+    let all: Vec<GroupKey> = engine.plan.groups.iter().map(|watch| watch.key.clone()).collect();
+    engine.schedule_rounds(&mut beat.scheduler, &all).await;
+    engine.discover(|_| true);
+    engine.turn(told, due, instructions, &mut beat, &shutdown).await;
+    if let Err(error) = beat.scheduler.stop().await {
         warn!("cannot stop the scheduler: {error}");
     }
+}
+
+/// What comes round again.
+struct Beat {
+    polls: Interval,
+    discoveries: Interval,
+    scheduler: Scheduler<GroupKey>,
 }
 
 struct Engine {
@@ -96,6 +113,7 @@ struct Engine {
     windows: JoinSet<()>,
     stop: watch::Sender<Option<WindowEnd>>,
     tasks: JoinSet<()>,
+    discoveries: BTreeMap<GroupKey, AbortHandle>,
 }
 
 struct Poller {
@@ -105,10 +123,7 @@ struct Poller {
 
 impl Engine {
     fn new(plan: Plan, ledger: Ledger, published: Published, events: mpsc::Sender<Event>) -> Self {
-        let on_hot = OnHot {
-            enabled: plan.monitor.on_hot,
-            cool_down: plan.monitor.on_hot_cool_down,
-        };
+        let on_hot = on_hot(&plan);
         Self {
             clock: plan.reading.clock,
             conductor: Conductor::new(ledger, Rounds::new(plan.monitor.clone()), on_hot),
@@ -121,6 +136,7 @@ impl Engine {
             windows: JoinSet::new(),
             stop: watch::Sender::new(None),
             tasks: JoinSet::new(),
+            discoveries: BTreeMap::new(),
         }
     }
 
@@ -128,23 +144,21 @@ impl Engine {
         &mut self,
         mut told: mpsc::Receiver<Event>,
         mut due: mpsc::Receiver<GroupKey>,
-        mut orders: mpsc::Receiver<Order>,
+        mut instructions: mpsc::Receiver<Instruction>,
+        beat: &mut Beat,
         shutdown: &CancellationToken,
     ) {
         let mut ticks = steady(TICK);
-        let mut polls = steady(self.plan.poll.interval);
-        let mut discoveries = steady(self.plan.discovery_interval);
-        discoveries.tick().await;
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(event) = told.recv() => self.take(Happening::Told(event)),
-                Some(order) = orders.recv() => self.obey(order),
+                Some(instruction) = instructions.recv() => self.obey(instruction, beat).await,
                 Some(group) = due.recv() => self.take(Happening::RoundDue(group)),
                 _ = ticks.tick() => self.take(Happening::Tick(self.clock.now())),
-                _ = polls.tick() => self.poll_all(),
-                _ = discoveries.tick() => self.discover_all(),
+                _ = beat.polls.tick() => self.poll_all(),
+                _ = beat.discoveries.tick() => self.discover(|_| true),
             }
             self.publish(told.is_empty());
         }
@@ -152,7 +166,12 @@ impl Engine {
     }
 
     fn take(&mut self, happening: Happening) {
-        for action in self.conductor.take(happening, self.clock.now()) {
+        let actions = self.conductor.take(happening, self.clock.now());
+        self.act(actions);
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
             match action {
                 Action::Watch(group) => {
                     self.watch(&group);
@@ -166,21 +185,27 @@ impl Engine {
         }
     }
 
-    fn obey(&mut self, order: Order) {
-        let answer = match order.request {
-            Request::Round(group) if !self.plan.groups.iter().any(|watch| watch.key == group) => {
+    async fn obey(&mut self, instruction: Instruction, beat: &mut Beat) {
+        let answer = match instruction.command {
+            Command::Round(group) if !self.plan.groups.iter().any(|watch| watch.key == group) => {
                 Answer::Refused(format!("no group {group} is watched"))
             }
-            Request::Round(group) => self.done(Happening::RoundWanted(group)),
-            Request::Pause => self.done(Happening::Pause(true)),
-            Request::Resume => {
+            Command::Round(group) => self.done(Happening::RoundWanted(group)),
+            Command::Pause => self.done(Happening::Pause(true)),
+            Command::Resume => {
                 self.stop.send_replace(None);
                 self.done(Happening::Pause(false))
             }
-            Request::Reload => Answer::Refused("the configuration is read at the start only".into()),
+            Command::Reload(change) => {
+                let successful = change.is_some();
+                if let Some(change) = change {
+                    self.change(*change, beat).await;
+                }
+                self.done(Happening::Told(Event::Reloaded { successful }))
+            }
         };
         // Whoever asked may have left.
-        let _ = order.answer.send(answer);
+        let _ = instruction.answer.send(answer);
     }
 
     fn done(&mut self, happening: Happening) -> Answer {
@@ -249,27 +274,16 @@ impl Engine {
         }
     }
 
-    fn discover_all(&mut self) {
+    fn discover(&mut self, is_due: impl Fn(&Watch) -> bool) {
         while self.tasks.try_join_next().is_some() {}
-        for watch in &self.plan.groups {
-            let (watch, clock, events) = (watch.clone(), self.clock, self.events.clone());
-            let previous = self.topologies.get(&watch.key).cloned();
-            self.tasks.spawn(async move {
+        for watch in self.plan.groups.iter().filter(|watch| is_due(watch)) {
+            let (key, clock, events) = (watch.key.clone(), self.clock, self.events.clone());
+            let (watch, previous) = (watch.clone(), self.topologies.get(&key).cloned());
+            let discovery = self.tasks.spawn(async move {
                 let event = discover::discover(&watch, previous, clock).await;
                 tell(&events, event).await;
             });
-        }
-    }
-
-    async fn schedule_rounds(&self, scheduler: &mut Scheduler<GroupKey>) {
-        for (place, watch) in self.plan.groups.iter().enumerate() {
-            let jitter = spread(&self.plan.monitor.schedule, place, self.plan.groups.len());
-            if let Err(error) = scheduler
-                .add(&self.plan.monitor.schedule, jitter, watch.key.clone())
-                .await
-            {
-                warn!(group = %watch.key, "cannot schedule windows: {error}");
-            }
+            self.discoveries.insert(key, discovery);
         }
     }
 
@@ -335,7 +349,14 @@ fn skipped(plan: &WindowPlan, reason: &'static str) -> Event {
     }
 }
 
-fn steady(span: Duration) -> tokio::time::Interval {
+fn on_hot(plan: &Plan) -> OnHot {
+    OnHot {
+        enabled: plan.monitor.on_hot,
+        cool_down: plan.monitor.on_hot_cool_down,
+    }
+}
+
+fn steady(span: Duration) -> Interval {
     let mut ticks = interval(span);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks

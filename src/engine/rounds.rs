@@ -80,9 +80,10 @@ impl Rounds {
         self.paused
     }
 
-    /// Takes new settings for the windows to come.
-    pub fn configure(&mut self, settings: MonitorSettings) {
+    /// Takes new settings for the windows to come; some of those that wait may find room now.
+    pub fn configure(&mut self, settings: MonitorSettings) -> Vec<WindowPlan> {
         self.settings = settings;
+        self.fill()
     }
 
     /// Forgets the groups that are gone; their open windows end by themselves.

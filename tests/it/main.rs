@@ -15,6 +15,7 @@ mod key_positions;
 mod layering;
 mod real_cluster;
 mod real_servers;
+mod reload;
 mod repository;
 mod serving;
 mod signals;

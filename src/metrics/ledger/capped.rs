@@ -24,6 +24,11 @@ impl<Amount: AddAssign + Copy + Default> CappedTotals<Amount> {
         }
     }
 
+    /// So many labels from now on; those that have a place keep it.
+    pub(super) fn cap(&mut self, labels_max: usize) {
+        self.labels_max = labels_max;
+    }
+
     /// Counts under `label` if it has a place or finds one.
     pub(super) fn add(&mut self, label: &Arc<str>, amount: Amount) {
         if let Some(total) = self.by_label.get_mut(label) {

@@ -55,6 +55,12 @@ impl GroupAccount {
         }
     }
 
+    /// New caps for what is known of its shards and nodes.
+    pub(super) fn configure(&mut self, settings: &LedgerSettings) {
+        self.shards.values_mut().for_each(|shard| shard.configure(settings));
+        self.nodes.values_mut().for_each(|node| node.configure(settings));
+    }
+
     pub(super) fn discovery_failed(&mut self, reason: &'static str) {
         *self.discovery_failures.entry(reason).or_default() += 1;
     }

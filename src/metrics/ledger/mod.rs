@@ -115,6 +115,14 @@ impl Ledger {
         }
     }
 
+    /// Goes by other settings from now on. A cap that is lower than before takes no series away: it holds for labels to come.
+    pub fn configure(&mut self, settings: LedgerSettings) {
+        self.settings = settings;
+        for group in self.groups.values_mut() {
+            group.configure(&self.settings);
+        }
+    }
+
     /// Takes what happened. What concerns a node, shard or group that isn't watched any more is nothing.
     pub fn apply(&mut self, event: &Event) {
         match event {

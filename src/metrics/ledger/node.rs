@@ -72,6 +72,10 @@ impl NodeAccount {
         }
     }
 
+    pub(super) fn configure(&mut self, settings: &LedgerSettings) {
+        self.totals.cap_errors(settings.limits.errors_max);
+    }
+
     /// Takes what discovery says of the node now.
     pub(super) fn rediscovered(&mut self, node: Node) {
         self.node = node;

@@ -60,6 +60,12 @@ impl ShardAccount {
         }
     }
 
+    pub(super) fn configure(&mut self, settings: &LedgerSettings) {
+        self.windows.configure(&settings.limits);
+        self.commands_total.cap(settings.limits.commands_max);
+        self.command_cpu_total.cap(settings.limits.commands_max);
+    }
+
     /// Adds what one of its nodes did.
     pub(super) fn add(&mut self, contribution: Contribution) {
         let mut by_command = contribution.by_command;

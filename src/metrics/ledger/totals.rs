@@ -25,6 +25,10 @@ impl Totals {
         }
     }
 
+    pub(super) fn cap_errors(&mut self, errors_max: usize) {
+        self.errors.cap(errors_max);
+    }
+
     /// What the server counts is known to be zero so far, by our count; what it doesn't count stays unknown.
     pub(super) fn introduce(&mut self, reading: &Reading) {
         fn known<Amount: Default, Any>(total: &mut Option<Amount>, counter: Option<Any>) {

@@ -31,6 +31,12 @@ impl WindowAccount {
         }
     }
 
+    pub(super) fn configure(&mut self, limits: &LimitSettings) {
+        self.limits = limits.clone();
+        self.commands.cap(limits.commands_max);
+        self.patterns.cap(limits.patterns_max);
+    }
+
     pub(super) fn opened(&mut self) {
         self.totals.active += 1;
     }

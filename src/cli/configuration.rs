@@ -1,0 +1,226 @@
+//! The configuration of a daemon: read at its start, and again when somebody asks for it.
+//!
+//! A configuration that can't be read changes nothing. It refuses to know how the engine takes on another plan.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+
+use tracing::warn;
+
+use crate::analysis::keyspec::Commands;
+use crate::analysis::tally::TallySettings;
+use crate::config::Settings;
+use crate::engine::clock::Clock;
+use crate::engine::command::Change;
+use crate::engine::discover::Watch;
+use crate::engine::{Plan, window};
+use crate::model::GroupKey;
+use crate::node::TlsSettings;
+
+/// Reads all settings from where they were read first.
+type Read = Box<dyn FnMut() -> anyhow::Result<Settings> + Send>;
+/// How each group of the settings is reached.
+type Reach = Box<dyn FnMut(&Settings) -> anyhow::Result<Vec<Watch>> + Send>;
+
+/// What holds now, and how to find out what is to hold next.
+pub(super) struct Configuration {
+    settings: Settings,
+    read: Read,
+    reach: Reach,
+    seed: u64,
+    /// What each group's connections were made from.
+    origins: BTreeMap<GroupKey, u64>,
+}
+
+impl Configuration {
+    /// Reads the configuration for the first time.
+    pub(super) fn new(
+        mut read: impl FnMut() -> anyhow::Result<Settings> + Send + 'static,
+        reach: impl FnMut(&Settings) -> anyhow::Result<Vec<Watch>> + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            settings: read()?,
+            read: Box::new(read),
+            reach: Box::new(reach),
+            // A new one in every process: nobody outside can know which keys would collide.
+            seed: RandomState::new().hash_one("hotshard"),
+            origins: BTreeMap::new(),
+        })
+    }
+
+    /// The settings that hold.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What the engine begins with. Certificates are read now, so that a wrong path is known at the start.
+    pub(super) fn plan(&mut self) -> anyhow::Result<Plan> {
+        let watches = (self.reach)(&self.settings)?;
+        self.origins = origins(&self.settings, &watches);
+        Ok(plan(&self.settings, watches, self.seed))
+    }
+
+    /// Reads everything again, and says what is different for the engine; an error leaves everything as it was.
+    pub(super) fn read_again(&mut self) -> anyhow::Result<Change> {
+        let mut settings = (self.read)()?;
+        let watches = (self.reach)(&settings)?;
+        for setting in keep_fixed(&self.settings, &mut settings) {
+            warn!(setting, "this setting changes at the next start only");
+        }
+        let origins = origins(&settings, &watches);
+        let unchanged = unchanged(&self.origins, &origins);
+        self.origins = origins;
+        self.settings = settings;
+        Ok(Change {
+            plan: plan(&self.settings, watches, self.seed),
+            ledger: self.settings.ledger(),
+            unchanged,
+        })
+    }
+}
+
+/// What the engine needs, from the settings.
+fn plan(settings: &Settings, groups: Vec<Watch>, seed: u64) -> Plan {
+    Plan {
+        groups,
+        poll: settings.poll.clone(),
+        monitor: settings.monitor.clone(),
+        discovery_interval: settings.discovery.interval,
+        reading: window::Reading {
+            commands: Commands::builtin(),
+            patterns: settings.patterns.clone(),
+            tally: TallySettings::default(),
+            seed,
+            clock: Clock::System,
+        },
+    }
+}
+
+/// Puts back what can't change while the daemon runs, and names it.
+fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<String> {
+    fn table(section: &impl serde::Serialize) -> toml::Table {
+        toml::Table::try_from(section).unwrap_or_default()
+    }
+    fn differences(name: &str, old: &toml::Table, new: &toml::Table) -> Vec<String> {
+        let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let differs = |key: &&String| old.get(*key) != new.get(*key);
+        keys.into_iter()
+            .filter(differs)
+            .map(|key| format!("{name}.{key}"))
+            .collect()
+    }
+    let mut kept = differences("web", &table(&old.web), &table(&new.web));
+    kept.extend(differences("log", &table(&old.log), &table(&new.log)));
+    new.web = old.web.clone();
+    new.log = old.log.clone();
+    kept
+}
+
+/// Groups that are reached as before.
+fn unchanged(old: &BTreeMap<GroupKey, u64>, new: &BTreeMap<GroupKey, u64>) -> BTreeSet<GroupKey> {
+    let same = |(group, origin): &(&GroupKey, &u64)| old.get(*group) == Some(*origin);
+    new.iter().filter(same).map(|(group, _)| group.clone()).collect()
+}
+
+/// What the connections of each group are made from: its settings, and what is in the files that they name. Passwords aren't
+/// among it: they are read afresh for each connection.
+fn origins(settings: &Settings, watches: &[Watch]) -> BTreeMap<GroupKey, u64> {
+    let origin = |key: &GroupKey| {
+        let mut hasher = DefaultHasher::new();
+        settings.poll.timeout.hash(&mut hasher);
+        if let Some(group) = settings.groups.iter().find(|group| group.key() == *key) {
+            let (auth, tls) = (settings.auth_of(group), settings.tls_of(group));
+            format!("{group:?} {auth:?} {tls:?}").hash(&mut hasher);
+            contents(tls).hash(&mut hasher);
+        }
+        hasher.finish()
+    };
+    watches
+        .iter()
+        .map(|watch| (watch.key.clone(), origin(&watch.key)))
+        .collect()
+}
+
+fn contents(tls: &TlsSettings) -> Vec<Option<Vec<u8>>> {
+    [&tls.ca_file, &tls.cert_file, &tls.key_file]
+        .into_iter()
+        .flatten()
+        .map(|path| std::fs::read(path).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(toml: &str) -> Settings {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("h.toml");
+        std::fs::write(&path, toml).expect("a temporary folder takes a file");
+        let sources = crate::config::Sources {
+            file: Some(path),
+            ..Default::default()
+        };
+        sources.load().expect("the configuration is sound").settings
+    }
+
+    fn watches(settings: &Settings) -> anyhow::Result<Vec<Watch>> {
+        super::super::serve::watches(settings, &crate::node::Pace::new())
+    }
+
+    /// Which groups go on as before when one file follows another, and what is put off.
+    fn check(before: &str, after: &str, expected: &str) {
+        let mut files = vec![after.to_owned(), before.to_owned()];
+        let read = move || Ok(settings(&files.pop().expect("it is read twice")));
+        let mut configuration = Configuration::new(read, watches).expect("the first is sound");
+        configuration.plan().expect("its groups can be reached");
+        let next = settings(after);
+        let put_off = keep_fixed(configuration.settings(), &mut next.clone());
+        let change = configuration.read_again().expect("the second is sound");
+        let names = |groups: Vec<&GroupKey>| {
+            let names: Vec<String> = groups.iter().map(ToString::to_string).collect();
+            names.join(" ")
+        };
+        let watched = names(change.plan.groups.iter().map(|watch| &watch.key).collect());
+        let unchanged = names(change.unchanged.iter().collect());
+        let put_off = put_off.join(" ");
+        assert_eq!(
+            format!("{watched} | {unchanged} | {put_off}"),
+            expected,
+            "{before}\n{after}"
+        );
+    }
+
+    const A: &str = "[[groups]]\nid = \"a\"\nendpoints = [\"h:1\"]\n";
+    const B: &str = "[[groups]]\nid = \"b\"\nendpoints = [\"h:2\"]\n";
+
+    #[test]
+    fn a_group_goes_on_unless_its_own_settings_change() {
+        check(A, A, "a | a | ");
+        check(A, &format!("{A}{B}"), "a b | a | ");
+        check(&format!("{A}{B}"), B, "b | b | ");
+        check(A, &format!("{A}[monitor]\nwindow = 3\n"), "a | a | ");
+        check(A, &A.replace("h:1", "h:3"), "a |  | ");
+        check(
+            &format!("{A}{B}"),
+            &format!("{A}{B}[groups.auth]\nusername = \"x\"\n"),
+            "a b | a | ",
+        );
+        check(
+            &format!("{A}[auth]\nusername = \"x\"\n"),
+            &format!("{A}[auth]\nusername = \"y\"\n"),
+            "a |  | ",
+        );
+        check(A, &format!("{A}[poll]\ntimeout = 1\n"), "a |  | ");
+    }
+
+    #[test]
+    fn what_cannot_change_at_run_time_is_named_and_stays() {
+        check(
+            A,
+            &format!("{A}[web]\nlisten_address = \":80\"\nenable_lifecycle = true\n[log]\nlevel = \"debug\"\n"),
+            "a | a | web.enable_lifecycle web.listen_address log.level",
+        );
+    }
+}
