@@ -47,6 +47,9 @@ pub struct Reading {
     /// Resident over used.
     pub memory_fragmentation: Option<Ratio>,
 
+    /// Whether the server is still reading its data set.
+    pub loading: Option<bool>,
+
     /// Connections accepted.
     pub connections_received: Option<u64>,
     /// Connections refused for the client limit.
@@ -215,6 +218,8 @@ impl Reading {
         self.memory_max = fields.number("maxmemory").filter(|max| *max != 0).map(Bytes);
         self.memory_fragmentation = fields.number("mem_fragmentation_ratio").map(Ratio);
 
+        self.loading = fields.loading();
+
         self.connections_received = fields.number("total_connections_received");
         self.connections_rejected = fields.number("rejected_connections");
         self.commands_processed = fields.number("total_commands_processed");
@@ -310,6 +315,11 @@ impl<'text> Fields<'text> {
             "slave" => Some(Role::Replica),
             _ => None,
         }
+    }
+
+    fn loading(&self) -> Option<bool> {
+        let flags = [self.text("loading"), self.text("async_loading")];
+        flags[0].map(|_| flags.contains(&Some("1")))
     }
 
     fn main_thread(&self) -> Option<Duration> {

@@ -86,6 +86,7 @@ fn plan(settings: &Settings, groups: Vec<Watch>, seed: u64) -> Plan {
         groups,
         poll: settings.poll.clone(),
         monitor: settings.monitor.clone(),
+        guards: settings.guards.clone(),
         discovery_interval: settings.discovery.interval,
         reading: window::Reading {
             commands: Commands::builtin(),

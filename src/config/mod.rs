@@ -27,7 +27,7 @@ use reading::Reading;
 
 use crate::analysis::pattern::PatternSettings;
 use crate::analysis::status::StatusSettings;
-use crate::engine::settings::{DiscoverySettings, MonitorSettings, PollSettings};
+use crate::engine::settings::{DiscoverySettings, GuardSettings, MonitorSettings, PollSettings};
 use crate::export::http::WebSettings;
 use crate::metrics::ledger::{LedgerSettings, LimitSettings};
 use crate::node::{AuthSettings, TlsSettings};
@@ -47,6 +47,8 @@ pub struct Settings {
     pub poll: PollSettings,
     /// When and where windows are opened.
     pub monitor: MonitorSettings,
+    /// What keeps windows harmless.
+    pub guards: GuardSettings,
     /// How the topology is kept up to date.
     pub discovery: DiscoverySettings,
     /// How keys become patterns.

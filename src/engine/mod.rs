@@ -6,11 +6,15 @@ pub mod clock;
 pub mod command;
 pub mod conductor;
 pub mod discover;
+pub mod guard;
 pub mod poller;
+pub mod precheck;
 mod reload;
 pub mod round;
 pub mod rounds;
 pub mod settings;
+pub mod siblings;
+pub mod warden;
 pub mod window;
 
 use std::collections::BTreeMap;
@@ -21,14 +25,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::analysis::window::WindowEnd;
 use crate::export::http::Answer;
 use crate::metrics::ledger::{Event, Ledger};
 use crate::metrics::published::Published;
 use crate::model::{Group, GroupKey, NodeId};
-use crate::node::TapError;
 use crate::schedule::{Schedule, Scheduler};
 
 use clock::Clock;
@@ -38,7 +41,9 @@ use discover::Watch;
 use poller::Watched;
 use round::WindowPlan;
 use rounds::Rounds;
-use settings::{MonitorSettings, PollSettings};
+use settings::{GuardSettings, MonitorSettings, PollSettings};
+use warden::GuardThread;
+use window::NoWindow;
 
 /// How many tellings of workers may wait; a worker that finds the queue full waits, and its node's next poll is skipped.
 const EVENTS_WAITING: usize = 1024;
@@ -61,6 +66,8 @@ pub struct Plan {
     pub poll: PollSettings,
     /// When windows are opened.
     pub monitor: MonitorSettings,
+    /// What keeps windows harmless.
+    pub guards: GuardSettings,
     /// How often the topology is asked for again.
     pub discovery_interval: Duration,
     /// What windows need.
@@ -77,7 +84,11 @@ pub async fn run(
 ) {
     let (events, told) = mpsc::channel(EVENTS_WAITING);
     let (rounds_due, due) = mpsc::channel(EVENTS_WAITING);
-    let mut engine = Engine::new(plan, ledger, published, events);
+    let guards = match GuardThread::start() {
+        Ok(guards) => guards,
+        Err(error) => return error!("cannot start the thread that guards windows: {error}"),
+    };
+    let mut engine = Engine::new(plan, ledger, published, events, guards);
     let mut beat = Beat {
         polls: steady(engine.plan.poll.interval),
         discoveries: steady(engine.plan.discovery_interval),
@@ -108,6 +119,7 @@ struct Engine {
     published: Published,
     published_at: Option<Instant>,
     events: mpsc::Sender<Event>,
+    guards: GuardThread,
     topologies: BTreeMap<GroupKey, Group>,
     pollers: BTreeMap<(GroupKey, NodeId), Poller>,
     windows: JoinSet<()>,
@@ -122,7 +134,7 @@ struct Poller {
 }
 
 impl Engine {
-    fn new(plan: Plan, ledger: Ledger, published: Published, events: mpsc::Sender<Event>) -> Self {
+    fn new(plan: Plan, ledger: Ledger, published: Published, events: mpsc::Sender<Event>, guards: GuardThread) -> Self {
         let on_hot = on_hot(&plan);
         Self {
             clock: plan.reading.clock,
@@ -131,6 +143,7 @@ impl Engine {
             published,
             published_at: None,
             events,
+            guards,
             topologies: BTreeMap::new(),
             pollers: BTreeMap::new(),
             windows: JoinSet::new(),
@@ -254,9 +267,10 @@ impl Engine {
             self.take(Happening::Told(skipped));
             return;
         };
-        let watched = poller.watched.clone();
+        let (watched, guard) = (poller.watched.clone(), self.guards.handle());
+        let guards = self.plan.guards.clone();
         self.windows.spawn(async move {
-            let window = match window::open(plan.clone(), &watched, &reading).await {
+            let window = match window::open(plan.clone(), &watched, &reading, guards, guard).await {
                 Ok(window) => window,
                 Err(error) => return tell(&events, refused(&plan, &error)).await,
             };
@@ -336,7 +350,7 @@ fn start(
     Poller { watched, due }
 }
 
-fn refused(plan: &WindowPlan, error: &TapError) -> Event {
+fn refused(plan: &WindowPlan, error: &NoWindow) -> Event {
     warn!(group = %plan.group, shard = %plan.shard, node = %plan.node, "no window: {error}");
     skipped(plan, error.kind())
 }

@@ -8,6 +8,7 @@ use crate::metrics::snapshot::{GroupSnapshot, NodeSnapshot, ShardSnapshot};
 use crate::model::{Endpoint, GroupKey, NodeId, Role, ShardId};
 
 use super::settings::{MonitorSettings, NodeChoice};
+use super::siblings::Sibling;
 
 /// One window that is to be opened. It can't ask for nothing and can't last for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct WindowPlan {
     pub node: NodeId,
     /// Where it listens.
     pub endpoint: Endpoint,
+    /// The other nodes of the shard that answer.
+    pub siblings: Vec<Sibling>,
     /// Whether the operator allowed to look at a primary.
     pub primary_allowed: bool,
     /// How long, by the wall clock.
@@ -98,12 +101,24 @@ impl Rotation {
             shard: shard.id.clone(),
             node: node.id.clone(),
             endpoint: node.endpoint.clone(),
+            siblings: siblings(shard, node),
             primary_allowed: settings.nodes != NodeChoice::Replica,
             duration: settings.window,
             commands_max: settings.commands_max,
             bytes_max: settings.bytes_max,
         })
     }
+}
+
+fn siblings(shard: &ShardSnapshot, observed: &NodeSnapshot) -> Vec<Sibling> {
+    let others = shard.nodes.iter().filter(|node| node.id != observed.id && node.up);
+    let siblings = others.filter_map(|node| {
+        Some(Sibling {
+            endpoint: node.endpoint.clone(),
+            role: node.role?,
+        })
+    });
+    siblings.collect()
 }
 
 /// The nodes that may be looked at, never none: those of our own zone alone where there are any.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::written;
+use crate::model::{Bytes, Ratio, written};
 use crate::schedule::Schedule;
 
 /// `[poll]`: how load figures are read.
@@ -70,4 +70,47 @@ pub enum NodeChoice {
     Primary,
     /// A replica where there is one, else the primary.
     ReplicaOrPrimary,
+}
+
+/// `[guards]`: when a window is not opened, and when an open one ends at once.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardSettings {
+    /// The time between two looks while a window is open.
+    #[serde(with = "written::duration")]
+    pub interval: Duration,
+    /// After so long without an answer a window ends: no watch, no window.
+    #[serde(with = "written::duration")]
+    pub silence_max: Duration,
+    /// What the server may hold for us.
+    #[serde(with = "written::size")]
+    pub server_buffer_max: Bytes,
+    /// How many bytes a second the stream may bring.
+    #[serde(with = "written::size")]
+    pub read_rate_max: Bytes,
+    /// How full the server's memory may be.
+    pub memory_ratio_max: Ratio,
+    /// How much of a core a window may be expected to cost.
+    pub predicted_cost_max: Ratio,
+    /// How much of a core the engine may use.
+    pub cpu_max: Ratio,
+    /// How far replication may be behind.
+    #[serde(with = "written::size")]
+    pub replication_lag_max: Bytes,
+    /// How far the stream's own time stamps may be behind the server's clock.
+    #[serde(with = "written::duration")]
+    pub behind_max: Duration,
+    /// Whether a server that doesn't bound its own buffers gets no window.
+    pub require_server_limit: bool,
+    /// How long a window lasts at most on such a server.
+    #[serde(with = "written::duration")]
+    pub window_max_without_server_limit: Duration,
+}
+
+/// The guards' defaults, from the file where they stand.
+#[cfg(test)]
+pub(super) fn default_guards() -> GuardSettings {
+    let manual: toml::Table = include_str!("../../config/hotshard.toml").parse().expect("it is TOML");
+    let guards = manual["guards"].clone();
+    guards.try_into().expect("the section is whole")
 }

@@ -5,20 +5,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::analysis::completeness::completeness;
 use crate::analysis::keyspec::Commands;
 use crate::analysis::pattern::{Normaliser, PatternSettings};
 use crate::analysis::tally::{Tally, TallySettings};
 use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd};
-use crate::model::Timestamp;
+use crate::model::{Bytes, Timestamp};
 use crate::node::{Chunk, Tap, TapError, TapSettings};
 
 use super::clock::Clock;
 use super::poller::Watched;
 use super::round::WindowPlan;
+use super::settings::GuardSettings;
+use super::warden::{self, Progress, Unguarded, Watch};
 
 /// How long the closing counters may take; a window is not held open for them.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(1);
@@ -41,6 +46,31 @@ pub struct Reading {
 /// Ends open windows from outside; `None` while they may stay open.
 pub type Stop = watch::Receiver<Option<WindowEnd>>;
 
+/// Why there is no window.
+#[derive(Debug, thiserror::Error)]
+pub enum NoWindow {
+    /// The stream can't be opened.
+    #[error(transparent)]
+    Tap(#[from] TapError),
+    /// The guard lets no window pass.
+    #[error(transparent)]
+    Unguarded(#[from] Unguarded),
+    /// The guard ended before it could tell.
+    #[error("the guard ended; hotshard is stopping")]
+    Stopping,
+}
+
+impl NoWindow {
+    /// The metric label.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Tap(error) => error.kind(),
+            Self::Unguarded(error) => error.kind(),
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
 /// A window whose stream runs.
 pub struct OpenWindow {
     plan: WindowPlan,
@@ -50,10 +80,27 @@ pub struct OpenWindow {
     clock: Clock,
     opened: Timestamp,
     deadline: Instant,
+    progress: Arc<Progress>,
+    guard: Guard,
 }
 
-/// Starts the stream; the node's own ROLE has allowed it.
-pub async fn open(plan: WindowPlan, watched: &Watched, reading: &Reading) -> Result<OpenWindow, TapError> {
+/// The guard at work, on its own thread.
+struct Guard {
+    handle: Handle,
+    watch: JoinHandle<Watch>,
+    over: CancellationToken,
+}
+
+/// Starts the stream, if the guard lets it pass; the node's own ROLE decides too.
+pub async fn open(
+    plan: WindowPlan,
+    watched: &Watched,
+    reading: &Reading,
+    guards: GuardSettings,
+    handle: Handle,
+) -> Result<OpenWindow, NoWindow> {
+    let asked = handle.spawn(warden::ask(plan.clone(), watched.clone(), guards, reading.clock));
+    let admission = asked.await.map_err(|_| NoWindow::Stopping)??;
     let settings = TapSettings {
         primary_allowed: plan.primary_allowed,
         ..TapSettings::default()
@@ -61,13 +108,23 @@ pub async fn open(plan: WindowPlan, watched: &Watched, reading: &Reading) -> Res
     let (reach, endpoint) = (&watched.reach, &watched.endpoint);
     let account = reach.accounts.of(endpoint);
     let tap = Tap::open(&reach.dialer, endpoint, &reach.credentials, &account, settings).await?;
+    let over = CancellationToken::new();
+    let watch = admission.warden.watch(tap.client_id(), tap.cut(), over.clone());
     let normaliser = Normaliser::new(&reading.patterns, reading.seed);
+    let mut tally = Tally::new(&reading.tally, reading.commands.clone(), normaliser, reading.seed);
+    tally.set_masters(admission.masters);
     Ok(OpenWindow {
-        tally: Tally::new(&reading.tally, reading.commands.clone(), normaliser, reading.seed),
+        tally,
         commands: reading.commands.clone(),
         clock: reading.clock,
         opened: reading.clock.now(),
-        deadline: Instant::now() + plan.duration,
+        deadline: Instant::now() + admission.duration,
+        progress: admission.progress,
+        guard: Guard {
+            watch: handle.spawn(watch),
+            handle,
+            over,
+        },
         plan,
         tap,
     })
@@ -81,15 +138,20 @@ impl OpenWindow {
 
     /// Drains the stream until something ends the window.
     pub async fn read_to_end(mut self, mut stop: Stop) -> ClosedWindow {
-        let end = drain(&self.plan, &mut self.tap, &mut self.tally, self.deadline, &mut stop).await;
-        let closing = match end {
-            WindowEnd::Duration | WindowEnd::Commands | WindowEnd::Bytes => {
-                closing_counters(&mut self.tap, &mut self.tally).await
-            }
-            _ => None,
+        let drained = self.drain(&mut stop).await;
+        let as_planned = matches!(
+            drained,
+            Some(WindowEnd::Duration | WindowEnd::Commands | WindowEnd::Bytes)
+        );
+        let closing = match as_planned {
+            true => closing_counters(&mut self.tap, &mut self.tally).await,
+            false => None,
         };
+        // The wall clock may have been set back meanwhile; a window never ends before it began.
+        let closed = self.clock.now().max(self.opened);
         let (opening, role) = (self.tap.opening_counters().to_owned(), self.tap.role());
         drop(self.tap);
+        let guarded = self.guard.finish(as_planned).await;
         let stats = self.tally.finish();
         let completeness = closing.and_then(|closing| completeness(&opening, &closing, &self.commands, stats.lines));
         ClosedWindow {
@@ -98,37 +160,69 @@ impl OpenWindow {
             node: self.plan.node,
             role,
             opened: self.opened,
-            // The wall clock may have been set back meanwhile; a window never ends before it began.
-            closed: self.clock.now().max(self.opened),
-            end,
+            closed,
+            // A stream that was cut, or whose guard has gone, was ended by the guard.
+            end: drained.or(guarded.end).unwrap_or(WindowEnd::GuardLost),
             stats,
             completeness,
-            coverage: Coverage::default(),
-            server_buffer_peak: None,
+            coverage: guarded.coverage,
+            server_buffer_peak: guarded.buffer_peak,
+        }
+    }
+
+    /// Reads until something ends the window, and says what; `None` if it was the guard.
+    async fn drain(&mut self, stop: &mut Stop) -> Option<WindowEnd> {
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                end = stopped(stop) => return Some(end),
+                () = sleep_until(self.deadline) => return Some(WindowEnd::Duration),
+                chunk = self.tap.read() => chunk,
+            };
+            match chunk {
+                Ok(Chunk::Lines(bytes)) => {
+                    self.tally.feed(bytes);
+                    let read = bytes.len() as u64;
+                    self.progress.has_read(read, self.tally.last_time(), self.clock.now());
+                }
+                Ok(Chunk::Counters(_)) => {}
+                Ok(Chunk::Cut) => return None,
+                Ok(Chunk::Closed) => return Some(WindowEnd::ServerClosed),
+                Err(_) => return Some(WindowEnd::ConnectionFailed),
+            }
+            if self.tally.commands() >= self.plan.commands_max.get() {
+                return Some(WindowEnd::Commands);
+            }
+            if self.tally.bytes().0 >= self.plan.bytes_max.get() {
+                return Some(WindowEnd::Bytes);
+            }
         }
     }
 }
 
-/// Reads until something ends the window, and says what.
-async fn drain(plan: &WindowPlan, tap: &mut Tap, tally: &mut Tally, deadline: Instant, stop: &mut Stop) -> WindowEnd {
-    loop {
-        let chunk = tokio::select! {
-            biased;
-            end = stopped(stop) => return end,
-            () = sleep_until(deadline) => return WindowEnd::Duration,
-            chunk = tap.read() => chunk,
+/// What the guard has to tell in the end.
+#[derive(Default)]
+struct Guarded {
+    end: Option<WindowEnd>,
+    buffer_peak: Option<Bytes>,
+    coverage: Coverage,
+}
+
+impl Guard {
+    /// Ends it and hears it out; what part of the traffic was seen is worth a wait only after a window that went as planned.
+    async fn finish(self, as_planned: bool) -> Guarded {
+        self.over.cancel();
+        let Ok(watch) = self.watch.await else {
+            return Guarded::default();
         };
-        match chunk {
-            Ok(Chunk::Lines(bytes)) => tally.feed(bytes),
-            Ok(Chunk::Counters(_)) => {}
-            Ok(Chunk::Closed | Chunk::Cut) => return WindowEnd::ServerClosed,
-            Err(_) => return WindowEnd::ConnectionFailed,
-        }
-        if tally.commands() >= plan.commands_max.get() {
-            return WindowEnd::Commands;
-        }
-        if tally.bytes().0 >= plan.bytes_max.get() {
-            return WindowEnd::Bytes;
+        let coverage = match as_planned {
+            true => self.handle.spawn(watch.warden.coverage()).await.unwrap_or_default(),
+            false => Coverage::default(),
+        };
+        Guarded {
+            end: watch.end,
+            buffer_peak: watch.buffer_peak,
+            coverage,
         }
     }
 }

@@ -45,6 +45,11 @@ impl Version {
         }
     }
 
+    /// Whether CLIENT LIST finds a client by its number: without that nobody can see what the server holds for us.
+    pub fn lists_clients_by_id(self) -> bool {
+        self >= Self { major: 6, minor: 2 }
+    }
+
     /// Whether INFO takes several sections in one call.
     pub fn takes_sections(self) -> bool {
         self >= Self { major: 7, minor: 0 }
@@ -303,6 +308,15 @@ pub(super) fn text(answer: &Value) -> Option<String> {
     }
 }
 
+/// The value in an answer that is one name and its value; `None` if there is no such pair.
+pub(super) fn pair(answer: &Value) -> Option<String> {
+    match answer {
+        Value::Array(items) => items.get(1).and_then(text),
+        Value::Map(pairs) => pairs.first().and_then(|(_, value)| text(value)),
+        _ => None,
+    }
+}
+
 /// The value of one line `name:value`.
 pub(super) fn field<'info>(info: &'info str, name: &str) -> Option<&'info str> {
     info.lines()
@@ -310,7 +324,7 @@ pub(super) fn field<'info>(info: &'info str, name: &str) -> Option<&'info str> {
         .map(str::trim_end)
 }
 
-fn client_line(line: &str) -> Option<ClientLine> {
+pub(super) fn client_line(line: &str) -> Option<ClientLine> {
     let mut client = ClientLine::default();
     for (name, value) in line.split(' ').filter_map(|part| part.split_once('=')) {
         match name {

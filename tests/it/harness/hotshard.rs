@@ -17,7 +17,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Hotshard {
     pub address: SocketAddr,
     process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Hotshard {
@@ -53,7 +53,7 @@ impl Hotshard {
         let hotshard = Self {
             address,
             process,
-            _folder: folder,
+            folder,
         };
         let ready = async || match hotshard.get("/readyz").await {
             Ok(answer) if answer.status == 200 => Ok(()),
@@ -78,6 +78,11 @@ impl Hotshard {
     /// What it logged so far.
     pub(crate) fn log(&self) -> String {
         self.process.stderr()
+    }
+
+    /// The folder it runs in: what it wrote must be here.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

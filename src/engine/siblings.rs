@@ -1,0 +1,122 @@
+//! The other nodes of an observed node's shard: where their primary's stream is, and what they did while the window was open.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::clock::Clock;
+use crate::analysis::coverage::{NodeTraffic, coverage};
+use crate::analysis::info::Reading;
+use crate::analysis::signal::{Observation, step};
+use crate::analysis::window::Coverage;
+use crate::model::{Endpoint, OwnCost, Role};
+use crate::node::survey::Reach;
+use crate::node::{Link, LinkError, probe};
+
+/// A sibling that doesn't answer within this is done without; the guard waits for nobody else.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Another node of the shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sibling {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// Its role when the window was planned.
+    pub role: Role,
+}
+
+/// All of them, as far as they can be reached.
+#[derive(Debug, Default)]
+pub(super) struct Siblings {
+    nodes: Vec<(Sibling, Option<Link>)>,
+    /// The observed node's counters and then everybody's, from when the window opened.
+    opening: Vec<Option<Counters>>,
+}
+
+/// A node's counters, and what we had cost it by then.
+#[derive(Debug)]
+struct Counters(Observation, OwnCost);
+
+impl Siblings {
+    /// Opens a connection to each.
+    pub(super) async fn connect(reach: &Reach, siblings: &[Sibling]) -> Self {
+        let mut nodes = Vec::with_capacity(siblings.len());
+        for sibling in siblings {
+            let link = heard(&sibling.endpoint, reach.link(&sibling.endpoint)).await;
+            nodes.push((sibling.clone(), link));
+        }
+        Self {
+            nodes,
+            opening: Vec::new(),
+        }
+    }
+
+    /// Where the primary's stream is; `None` if it doesn't tell.
+    pub(super) async fn primary_offset(&self) -> Option<u64> {
+        let (primary, link) = self.nodes.iter().find(|(node, _)| node.role == Role::Primary)?;
+        let info = heard(&primary.endpoint, link.as_ref()?.info(&["replication"])).await?;
+        Reading::parse(&info).replication.primary_offset
+    }
+
+    /// Reads everybody's counters, right before the window opens.
+    pub(super) async fn open(&mut self, observed: &Link, clock: Clock) {
+        self.opening = self.counters(observed, clock).await;
+    }
+
+    /// Reads them again, and says what part of the shard's traffic the observed node's was.
+    pub(super) async fn close(&self, observed: &Link, clock: Clock) -> Coverage {
+        let closing = self.counters(observed, clock).await;
+        let roles = std::iter::once(None).chain(self.nodes.iter().map(|(node, _)| Some(node.role)));
+        let traffic: Vec<NodeTraffic> = roles
+            .zip(self.opening.iter().zip(&closing))
+            .map(|(role, (before, after))| traffic(role, before.as_ref(), after.as_ref()))
+            .collect();
+        match traffic.split_first() {
+            Some((observed, others)) => coverage(observed, others),
+            None => Coverage::default(),
+        }
+    }
+
+    async fn counters(&self, observed: &Link, clock: Clock) -> Vec<Option<Counters>> {
+        let mut counters = vec![read(Some(observed), clock).await];
+        for (_, link) in &self.nodes {
+            counters.push(read(link.as_ref(), clock).await);
+        }
+        counters
+    }
+}
+
+async fn read(link: Option<&Link>, clock: Clock) -> Option<Counters> {
+    let link = link?;
+    let poll = heard(link.endpoint(), probe::poll(link)).await?;
+    let observation = Observation {
+        at: clock.now(),
+        role: poll.role.role(),
+        reading: Reading::parse(&poll.info),
+    };
+    Some(Counters(observation, poll.own))
+}
+
+/// What a node did between its two answers; one that wasn't heard has at least a role.
+fn traffic(role: Option<Role>, before: Option<&Counters>, after: Option<&Counters>) -> NodeTraffic {
+    let (Some(Counters(before, spent)), Some(Counters(after, own))) = (before, after) else {
+        return NodeTraffic::unheard(role.unwrap_or(Role::Replica));
+    };
+    let deltas = step(before, after, &own.since(spent));
+    NodeTraffic::of(after.role, deltas.as_ref())
+}
+
+async fn heard<Answer>(endpoint: &Endpoint, asked: impl Future<Output = Result<Answer, LinkError>>) -> Option<Answer> {
+    match timeout(PATIENCE, asked).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
+            debug!(%error, "a node of the shard does not answer the guard");
+            None
+        }
+        Err(_elapsed) => {
+            debug!(%endpoint, "a node of the shard does not answer the guard in time");
+            None
+        }
+    }
+}

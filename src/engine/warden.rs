@@ -1,0 +1,341 @@
+//! The guard of a window: asks the node before it opens, looks at it while it is open, and ends it when a limit is crossed.
+//!
+//! Guards run on a thread of their own, so that a busy reader can't starve them, over connections of their own. What their looks mean
+//! is decided by [`super::guard`] and [`super::precheck`], which are pure.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::clock::Clock;
+use super::guard::{History, Look, judge};
+use super::poller::Watched;
+use super::precheck::{Candidate, Refusal, admit};
+use super::round::WindowPlan;
+use super::settings::GuardSettings;
+use super::siblings::Siblings;
+use crate::analysis::info::Reading;
+use crate::analysis::window::{Coverage, WindowEnd};
+use crate::model::{Bytes, Timestamp};
+use crate::node::{Cut, Link, LinkError, ServerLimit, watch};
+
+/// Between the two looks before a window: long enough for rates, short enough for a round.
+const FIRST_SPAN: Duration = Duration::from_millis(500);
+
+/// With more clients than this, listing them all costs the server milliseconds; then nobody is looked for.
+const CLIENTS_LISTED_MAX: u64 = 2_000;
+
+/// The thread on which all guards run.
+#[derive(Debug)]
+pub struct GuardThread(Option<Runtime>);
+
+impl GuardThread {
+    /// Starts it.
+    pub fn start() -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("hotshard-guard")
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Where guards are put to work.
+    pub fn handle(&self) -> Handle {
+        self.0.as_ref().expect("it runs until it is dropped").handle().clone()
+    }
+}
+
+impl Drop for GuardThread {
+    fn drop(&mut self) {
+        // All windows are closed by then, and waiting for threads is not allowed where this happens.
+        self.0.take().into_iter().for_each(Runtime::shutdown_background);
+    }
+}
+
+/// What reader and guard tell each other without waiting.
+#[derive(Debug, Default)]
+pub struct Progress {
+    read: AtomicU64,
+    behind_micros: AtomicU64,
+    /// What the server's clock shows when ours shows zero.
+    server_clock: AtomicI64,
+}
+
+impl Progress {
+    /// The reader took `bytes` more, the last line of which the server stamped so; `now` is our clock.
+    pub fn has_read(&self, bytes: u64, stamp: Option<Timestamp>, now: Timestamp) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+        let server_clock = self.server_clock.load(Ordering::Relaxed);
+        // Before the guard's first look nobody knows what the server's clock shows.
+        if let (Some(stamp), true) = (stamp, server_clock != 0) {
+            let behind = now.0 as i64 + server_clock - stamp.0 as i64;
+            self.behind_micros.store(behind.max(0) as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn set_server_clock(&self, server: Timestamp, ours: Timestamp) {
+        let ahead = server.0 as i64 - ours.0 as i64;
+        // Zero stands for unknown.
+        self.server_clock
+            .store(if ahead == 0 { 1 } else { ahead }, Ordering::Relaxed);
+    }
+}
+
+/// Why a node gets no window.
+#[derive(Debug, thiserror::Error)]
+pub enum Unguarded {
+    /// The guard can't reach the node.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The node isn't fit for a window.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl Unguarded {
+    /// The metric label.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Link(error) => error.kind(),
+            Self::Refused(refusal) => refusal.kind(),
+        }
+    }
+}
+
+/// A guard that has let a window pass.
+#[derive(Debug)]
+pub struct Warden {
+    plan: WindowPlan,
+    watched: Watched,
+    settings: GuardSettings,
+    clock: Clock,
+    link: Link,
+    siblings: Siblings,
+    began: Instant,
+    history: History,
+    progress: Arc<Progress>,
+}
+
+/// What a guard lets pass.
+#[derive(Debug)]
+pub struct Admission {
+    /// The guard itself.
+    pub warden: Warden,
+    /// How long the window may last.
+    pub duration: Duration,
+    /// Where replication comes from, as MONITOR will show it.
+    pub masters: Vec<String>,
+    /// For the reader.
+    pub progress: Arc<Progress>,
+}
+
+/// A guard whose window is over.
+#[derive(Debug)]
+pub struct Watch {
+    /// The guard itself.
+    pub warden: Warden,
+    /// Why the guard ended the window; `None` if it didn't.
+    pub end: Option<WindowEnd>,
+    /// The most the server held for us.
+    pub buffer_peak: Option<Bytes>,
+}
+
+/// Asks the node whether a window may be opened.
+pub async fn ask(
+    plan: WindowPlan,
+    watched: Watched,
+    settings: GuardSettings,
+    clock: Clock,
+) -> Result<Admission, Unguarded> {
+    let link = watched.reach.link(&watched.endpoint).await?;
+    let mut siblings = Siblings::connect(&watched.reach, &plan.siblings).await;
+    let progress = Arc::new(Progress::default());
+    let began = Instant::now();
+    let eye = Eye {
+        link: &link,
+        began,
+        clock,
+        progress: &progress,
+    };
+    let before = eye.look(None, &siblings).await?;
+    let rest = sleep(FIRST_SPAN);
+    let limit = watch::server_limit(&link).await?;
+    let masters = link.client_list_masters().await?;
+    let other_monitor = other_monitor(&link, &before.reading).await?;
+    rest.await;
+    let after = eye.look(None, &siblings).await?;
+    let history = History::new(after.clone());
+    let candidate = Candidate {
+        can_be_watched: link.version().lists_clients_by_id(),
+        before,
+        after,
+        other_monitor,
+        limit,
+    };
+    let duration = admit(&candidate, plan.duration, &settings)?;
+    tell_limit(&plan, limit, duration);
+    siblings.open(&link, clock).await;
+    let masters = masters.into_iter().map(|client| client.address).collect();
+    let warden = Warden {
+        plan,
+        watched,
+        settings,
+        clock,
+        link,
+        siblings,
+        began,
+        history,
+        progress: Arc::clone(&progress),
+    };
+    Ok(Admission {
+        warden,
+        duration,
+        masters,
+        progress,
+    })
+}
+
+impl Warden {
+    /// Looks again and again at the stream of client `id`, until a limit is crossed or `over` says that the window is over.
+    pub async fn watch(mut self, id: u64, cut: Cut, over: CancellationToken) -> Watch {
+        let leash = Leash(cut);
+        let mut buffer_peak = None;
+        let end = tokio::select! {
+            biased;
+            () = over.cancelled() => None,
+            end = self.look_until_crossed(id, &mut buffer_peak) => Some(end),
+        };
+        if let Some(end) = end {
+            leash.0.cut();
+            self.kill(id, end).await;
+        }
+        Watch {
+            warden: self,
+            end,
+            buffer_peak,
+        }
+    }
+
+    /// What part of the shard's traffic the window could see.
+    pub async fn coverage(self) -> Coverage {
+        let coverage = self.siblings.close(&self.link, self.clock);
+        timeout(self.settings.silence_max, coverage).await.unwrap_or_default()
+    }
+
+    async fn look_until_crossed(&mut self, id: u64, buffer_peak: &mut Option<Bytes>) -> WindowEnd {
+        let mut ticks = interval(self.settings.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        loop {
+            ticks.tick().await;
+            let eye = Eye {
+                link: &self.link,
+                began: self.began,
+                clock: self.clock,
+                progress: &self.progress,
+            };
+            let look = match timeout_at(heard + self.settings.silence_max, eye.look(Some(id), &self.siblings)).await {
+                Ok(Ok(look)) => look,
+                Ok(Err(error)) => return self.lost(&error.to_string()),
+                Err(_elapsed) => return self.lost("it was silent for guards.silence_max"),
+            };
+            heard = Instant::now();
+            *buffer_peak = look.buffer.max(*buffer_peak);
+            let readings = self.history.add(look);
+            if let Some(end) = judge(&readings, &self.settings) {
+                let WindowPlan { group, shard, node, .. } = &self.plan;
+                warn!(%group, %shard, %node, end = end.kind(), ?readings, "a guard was crossed, the window ends");
+                return end;
+            }
+        }
+    }
+
+    fn lost(&self, reason: &str) -> WindowEnd {
+        let WindowPlan { group, shard, node, .. } = &self.plan;
+        warn!(%group, %shard, %node, "the guard's connection is lost ({reason}), the window ends: no watch, no window");
+        WindowEnd::GuardLost
+    }
+
+    /// Closes our stream from the server's side too, over a new connection if the guard's own is lost.
+    async fn kill(&self, id: u64, end: WindowEnd) {
+        let kill = async {
+            if end == WindowEnd::GuardLost {
+                let link = self.watched.reach.link(&self.watched.endpoint).await?;
+                return link.client_kill_id(id).await;
+            }
+            self.link.client_kill_id(id).await
+        };
+        match timeout(self.settings.silence_max, kill).await {
+            Ok(Ok(_)) => {}
+            // The socket was reset already; this was the second way.
+            Ok(Err(error)) => debug!(%error, "cannot close our client on the server"),
+            Err(_elapsed) => {
+                debug!(endpoint = %self.watched.endpoint, "cannot close our client on the server: it is silent")
+            }
+        }
+    }
+}
+
+/// Cuts the stream when the guard is gone, however it went: no watch, no window.
+struct Leash(Cut);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.0.cut();
+    }
+}
+
+/// Whatever is needed for a look.
+struct Eye<'a> {
+    link: &'a Link,
+    began: Instant,
+    clock: Clock,
+    progress: &'a Progress,
+}
+
+impl Eye<'_> {
+    async fn look(&self, id: Option<u64>, siblings: &Siblings) -> Result<Look, LinkError> {
+        let (sight, primary_offset) = tokio::join!(watch::look(self.link, id), siblings.primary_offset());
+        let sight = sight?;
+        let reading = Reading::parse(&sight.info);
+        if let Some(server) = reading.server_time {
+            self.progress.set_server_clock(server, self.clock.now());
+        }
+        Ok(Look {
+            at: self.began.elapsed(),
+            reading,
+            role: sight.role.role(),
+            buffer: sight.client.map(|client| client.output_memory),
+            primary_offset,
+            read: Bytes(self.progress.read.load(Ordering::Relaxed)),
+            // Told once: a stream in which nothing comes is not behind.
+            behind: Duration::from_micros(self.progress.behind_micros.swap(0, Ordering::Relaxed)),
+        })
+    }
+}
+
+/// Where another MONITOR client reads from, if one is found.
+async fn other_monitor(link: &Link, reading: &Reading) -> Result<Option<String>, LinkError> {
+    if reading.connected_clients.is_none_or(|count| count > CLIENTS_LISTED_MAX) {
+        return Ok(None);
+    }
+    let clients = link.client_list().await?;
+    let monitor = clients.into_iter().find(|client| client.monitors());
+    Ok(monitor.map(|client| client.address))
+}
+
+fn tell_limit(plan: &WindowPlan, limit: ServerLimit, duration: Duration) {
+    let WindowPlan { group, shard, node, .. } = plan;
+    if limit.is_bounded() {
+        debug!(%group, %shard, %node, "{limit}");
+    } else if duration < plan.duration {
+        info!(%group, %shard, %node, ?duration, "{limit}; until then windows are shortened");
+    }
+}
