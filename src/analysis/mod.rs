@@ -5,6 +5,7 @@
 pub mod command_kind;
 pub mod completeness;
 pub mod coverage;
+pub mod diagnosis;
 pub mod info;
 pub mod keyspec;
 pub mod lag;

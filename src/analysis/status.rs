@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{PerSecond, Ratio};
 
 /// What is compared between shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
     /// Commands executed a second.

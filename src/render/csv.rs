@@ -14,10 +14,10 @@ pub(super) fn render(report: &Report) -> String {
     for diagnosis in &report.diagnosis {
         let figures = Figures {
             share: diagnosis.share,
-            detail: diagnosis.subject.clone().unwrap_or_default(),
+            detail: diagnosis.sentence(),
             ..Figures::default()
         };
-        table.row(diagnosis.shard.as_str(), "diagnosis", &diagnosis.cause, figures);
+        table.row(diagnosis.shard.as_str(), "diagnosis", diagnosis.cause.kind(), figures);
     }
     table.0
 }

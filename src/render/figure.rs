@@ -67,6 +67,25 @@ pub(super) fn span(seconds: f64) -> String {
     }
 }
 
+/// The text in lines of at most so many characters, broken between words; a word that is longer is cut.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let word = fitted(word, width);
+        let line = lines.last_mut().expect("there is a line from the start");
+        let used = line.chars().count();
+        if used == 0 {
+            line.push_str(&word);
+        } else if used + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(&word);
+        } else {
+            lines.push(word);
+        }
+    }
+    lines
+}
+
 /// `1 shard`, `2 shards`.
 pub(super) fn plural(count: u64, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };

@@ -18,8 +18,8 @@ pub(super) fn render(report: &Report) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{group}: which shard is hot</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
     );
     head(&mut out, report, &group);
-    overview(&mut out, report);
     diagnoses(&mut out, &report.diagnosis);
+    overview(&mut out, report);
     for shard in &report.shards {
         details(&mut out, shard);
     }
@@ -120,22 +120,10 @@ fn badge(heat: Status) -> String {
 
 fn diagnoses(out: &mut String, diagnoses: &[Diagnosis]) {
     for diagnosis in diagnoses {
-        let subject = diagnosis
-            .subject
-            .as_deref()
-            .map_or(String::new(), |subject| format!(" <code>{}</code>", escaped(subject)));
-        let share = diagnosis.share.map_or(String::new(), |share| {
-            format!(
-                " <span class=\"quiet\">{} of {}</span>",
-                percent(share),
-                escaped(&diagnosis.signal)
-            )
-        });
-        let cause = escaped(&diagnosis.cause.replace('_', " "));
         let _ = writeln!(
             out,
-            "<section class=\"diagnosis\"><h2>{}: {cause}{subject}{share}</h2><ul>",
-            escaped(diagnosis.shard.as_str())
+            "<section class=\"diagnosis\"><h2>{}</h2><ul>",
+            escaped(&diagnosis.sentence())
         );
         for text in &diagnosis.evidence {
             let _ = writeln!(out, "<li>{}</li>", escaped(text));

@@ -11,8 +11,8 @@ const ROWS: usize = 10;
 pub(super) fn render(report: &Report) -> String {
     let mut out = String::new();
     head(&mut out, report);
-    overview(&mut out, report);
     diagnoses(&mut out, &report.diagnosis);
+    overview(&mut out, report);
     for shard in &report.shards {
         details(&mut out, shard);
     }
@@ -73,19 +73,7 @@ fn overview(out: &mut String, report: &Report) {
 
 fn diagnoses(out: &mut String, diagnoses: &[Diagnosis]) {
     for diagnosis in diagnoses {
-        let subject = diagnosis
-            .subject
-            .as_deref()
-            .map_or(String::new(), |subject| format!(" {}", code(subject)));
-        let share = diagnosis.share.map_or(String::new(), |share| {
-            format!(" ({} of {})", percent(share), diagnosis.signal)
-        });
-        let _ = writeln!(
-            out,
-            "\n**{}: {}**{subject}{share}\n",
-            plain(diagnosis.shard.as_str()),
-            diagnosis.cause.replace('_', " ")
-        );
+        let _ = writeln!(out, "\n**{}**\n", plain(&diagnosis.sentence()));
         for text in &diagnosis.evidence {
             let _ = writeln!(out, "- {}", plain(text));
         }

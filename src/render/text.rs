@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use owo_colors::{OwoColorize, Style};
 
 use super::Look;
-use super::figure::{deviation, fitted, grouped, harmless, moment, percent, plural, rate, short, span, status, times};
+use super::figure::{
+    deviation, fitted, grouped, harmless, moment, percent, plural, rate, short, span, status, times, wrapped,
+};
 use crate::analysis::report::{Diagnosis, Report, ShardReport};
 use crate::analysis::status::Status;
 
@@ -27,8 +29,8 @@ pub(super) fn render(report: &Report, look: Look) -> String {
     };
     let mut out = String::new();
     page.head(&mut out, report);
-    page.overview(&mut out, report);
     page.diagnoses(&mut out, &report.diagnosis);
+    page.overview(&mut out, report);
     for (index, shard) in report.shards.iter().enumerate() {
         page.shard(&mut out, shard, if index == 0 { ROWS.0 } else { ROWS.1 });
     }
@@ -164,26 +166,14 @@ impl Page {
 
     fn diagnoses(&self, out: &mut String, diagnoses: &[Diagnosis]) {
         for diagnosis in diagnoses {
-            let subject = diagnosis
-                .subject
-                .as_deref()
-                .map(|subject| format!(" {}", harmless(subject)));
-            let part = diagnosis
-                .share
-                .map(|share| format!(" ({} of {})", percent(share), diagnosis.signal));
-            let line = format!(
-                "{}: {}{}{}",
-                diagnosis.shard,
-                diagnosis.cause.replace('_', " "),
-                subject.unwrap_or_default(),
-                part.unwrap_or_default()
-            );
-            self.line(out, &self.bold(&line));
-            for text in &diagnosis.evidence {
-                self.line(out, &format!("  {}", harmless(text)));
+            for line in wrapped(&harmless(&diagnosis.sentence()), self.width) {
+                self.line(out, &self.bold(&line));
             }
-            for text in &diagnosis.advice {
-                self.line(out, &format!("  → {}", harmless(text)));
+            let texts = diagnosis.evidence.iter().map(|text| ("· ", text));
+            for (mark, text) in texts.chain(diagnosis.advice.iter().map(|text| ("→ ", text))) {
+                for (index, line) in wrapped(&harmless(text), self.width - 4).iter().enumerate() {
+                    self.line(out, &format!("  {}{line}", if index == 0 { mark } else { "  " }));
+                }
             }
             let _ = writeln!(out);
         }

@@ -1,5 +1,6 @@
 //! From windows and signals to a report.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
@@ -8,6 +9,7 @@ use super::contents::{
     BytesOut, ClientShare, CommandShare, CoverageReport, HashTagShare, KeyShare, Missing, PatternShare, PerSignal,
     Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, Totals,
 };
+use crate::analysis::diagnosis::{Seen, ShardEvidence, diagnose};
 use crate::analysis::status::{Signal, Standing, Status, StatusSettings, StatusTracker, compare};
 use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd, WindowStats};
 use crate::model::{GroupKey, NodeId, PerSecond, Ratio, Role, ShardId, Timestamp};
@@ -115,6 +117,28 @@ impl<'a> Observation<'a> {
         }
     }
 
+    /// What it tells of the shard; where there are no signals, what the windows saw is compared.
+    fn evidence(&self, seen: SignalReading) -> ShardEvidence<'a> {
+        ShardEvidence {
+            shard: self.shard.clone(),
+            slots: None,
+            signals: self.signals.unwrap_or(SignalFigures {
+                commands: seen,
+                ..SignalFigures::default()
+            }),
+            window: Some(Seen {
+                role: self.role,
+                duration: self.duration(),
+                stats: self.stats,
+                completeness: self.completeness,
+                coverage: self.coverage,
+            }),
+            costs: BTreeMap::new(),
+            connections_per_second: None,
+            other_monitor: false,
+        }
+    }
+
     fn duration(&self) -> Duration {
         self.span
             .map_or(Duration::ZERO, |(opened, closed)| closed.since(opened))
@@ -147,6 +171,11 @@ impl Report {
                 .then_with(|| one.shard.cmp(&other.shard))
         });
         let seen = compare_windows(&observations, &settings.status);
+        let evidence: Vec<ShardEvidence<'_>> = observations
+            .iter()
+            .zip(&seen)
+            .map(|(observation, seen)| observation.evidence(*seen))
+            .collect();
         let started = observations
             .iter()
             .filter_map(|observation| observation.span)
@@ -171,7 +200,7 @@ impl Report {
                 .map(|(observation, seen)| shard(observation, seen, settings.entries_max))
                 .collect(),
             missing,
-            diagnosis: Vec::new(),
+            diagnosis: diagnose(&evidence, &[]),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::diagnosis::Finding as Diagnosis;
 use crate::analysis::status::Status;
 use crate::analysis::window::WindowEnd;
 use crate::model::{GroupId, NodeId, Region, Role, ShardId};
@@ -259,29 +260,4 @@ pub struct Missing {
     pub shard: ShardId,
     /// Why.
     pub reason: String,
-}
-
-/// Why a shard is hot, and what would help.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Diagnosis {
-    /// Which shard.
-    pub shard: ShardId,
-    /// In which signal.
-    pub signal: String,
-    /// The kind of cause.
-    pub cause: String,
-    /// What part of the shard's load it is.
-    pub share: Option<f64>,
-    /// The key, pattern, slot or client it is about.
-    pub subject: Option<String>,
-    /// How sure.
-    pub confidence: Option<f64>,
-    /// What speaks for it.
-    pub evidence: Vec<String>,
-    /// What would help.
-    pub advice: Vec<String>,
-    /// Whether moving slots to more shards would help.
-    pub resharding_helps: Option<bool>,
-    /// Whether the last round didn't say so.
-    pub new_since_last_round: bool,
 }

@@ -6,10 +6,11 @@
 mod build;
 mod contents;
 
+pub use crate::analysis::diagnosis::Finding as Diagnosis;
 pub use build::{Observation, ReportSettings, SignalFigures, SignalReading};
 pub use contents::{
-    BytesOut, ClientShare, CommandShare, CoverageReport, Diagnosis, HashTagShare, KeyShare, Missing, PatternShare,
-    PerSignal, Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, Totals,
+    BytesOut, ClientShare, CommandShare, CoverageReport, HashTagShare, KeyShare, Missing, PatternShare, PerSignal,
+    Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, Totals,
 };
 
 #[cfg(test)]

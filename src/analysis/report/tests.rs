@@ -223,8 +223,8 @@ fn the_schema_describes_every_report() {
     });
     report.diagnosis.push(Diagnosis {
         shard: ShardId::new("b"),
-        signal: "commands".into(),
-        cause: "single_key".into(),
+        signal: crate::analysis::status::Signal::Commands,
+        cause: crate::analysis::diagnosis::Cause::SingleKey,
         share: Some(0.6),
         subject: Some("user:1001".into()),
         confidence: None,

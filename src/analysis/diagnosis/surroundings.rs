@@ -1,0 +1,106 @@
+//! What isn't in the commands: how many slots the shard owns, who connects, who else looks.
+
+use super::comparison::Comparison;
+use super::evidence::ShardEvidence;
+use super::finding::{Cause, Suspect};
+use super::words::{per_second, percent};
+use crate::analysis::status::Signal;
+
+/// So many times the slots of the other shards are an uneven share.
+const SLOTS_UNEVEN: f64 = 1.25;
+
+/// With so many times the others' rate for each slot it isn't the number of slots.
+const PER_SLOT_EVEN: f64 = 1.2;
+
+/// Fewer new connections a second are no churn.
+const CONNECTIONS_MIN: f64 = 50.0;
+
+/// So many times the others' new connections are peculiar to this shard.
+const CONNECTIONS_PECULIAR: f64 = 3.0;
+
+/// Cores that one connection a second costs: accepting, greeting and closing it, without TLS.
+const CONNECTION_COST: f64 = 0.000_1;
+
+/// A connection's part of the difference is hidden behind its first commands, so less is asked of it than of other causes.
+const CHURN_EXPLAINED_MIN: f64 = 0.3;
+
+/// The shard owns more slots than the others, and each slot does what theirs do.
+pub(super) fn slot_ownership(compared: &Comparison<'_>) -> Option<Suspect> {
+    let slots = f64::from(compared.here.slots.filter(|slots| *slots > 0)?);
+    let usual = compared
+        .elsewhere(|shard| shard.slots.map(f64::from))
+        .filter(|usual| *usual > 0.0)?;
+    let per_slot = |shard: &ShardEvidence<'_>| {
+        let slots = f64::from(shard.slots.filter(|slots| *slots > 0)?);
+        Some(shard.rate(compared.signal)? / slots)
+    };
+    let (here, elsewhere) = (per_slot(compared.here)?, compared.elsewhere(per_slot)?);
+    if slots < SLOTS_UNEVEN * usual || here > PER_SLOT_EVEN * elsewhere {
+        return None;
+    }
+    let evidence = vec![
+        format!("it owns {slots:.0} slots, the other shards {usual:.0} (median)"),
+        format!(
+            "each of its slots does {} of what a slot of the others does",
+            percent(here / elsewhere)
+        ),
+    ];
+    Some(Suspect {
+        cause: Cause::SlotOwnership,
+        share: Some(1.0 - usual / slots),
+        subject: Some(format!("{slots:.0} slots")),
+        explained: compared.explained(1.0 - usual / slots, 0.0),
+        certainty: 0.9,
+        evidence,
+    })
+}
+
+/// Clients connect here again and again.
+pub(super) fn connection_churn(compared: &Comparison<'_>) -> Option<Suspect> {
+    let here = compared
+        .here
+        .connections_per_second
+        .filter(|rate| *rate >= CONNECTIONS_MIN)?;
+    let usual = compared
+        .elsewhere(|shard| shard.connections_per_second)
+        .unwrap_or_default();
+    if here < CONNECTIONS_PECULIAR * usual {
+        return None;
+    }
+    let rate = compared.here.rate(compared.signal).filter(|rate| *rate > 0.0)?;
+    let each = match compared.signal {
+        Signal::Commands => 1.0,
+        Signal::Cpu => CONNECTION_COST,
+        Signal::BytesOut => return None,
+    };
+    let share = ((here - usual) * each / rate).min(1.0);
+    let explained = compared.explained(share, 0.0);
+    let evidence = vec![format!(
+        "{} connections a second are opened here, {} in the other shards (median)",
+        per_second(here),
+        per_second(usual)
+    )];
+    (explained >= CHURN_EXPLAINED_MIN).then_some(Suspect {
+        cause: Cause::ConnectionChurn,
+        share: Some(share),
+        subject: None,
+        explained,
+        certainty: 0.9,
+        evidence,
+    })
+}
+
+/// A MONITOR stream sends every command once more and costs CPU for each of its bytes.
+pub(super) fn other_monitor(compared: &Comparison<'_>) -> Option<Suspect> {
+    let peculiar = compared.here.other_monitor && !compared.others().any(|shard| shard.other_monitor);
+    peculiar.then(|| Suspect {
+        cause: Cause::OtherMonitor,
+        share: None,
+        subject: None,
+        explained: 1.0,
+        certainty: 0.8,
+        evidence: vec![
+            "another client than hotshard reads MONITOR on a node of this shard, and of no other".to_owned(),
+        ],
+    })
+}
