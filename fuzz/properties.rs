@@ -81,6 +81,7 @@ fn tallied(stream: &[u8], piece: usize) -> WindowStats {
     let normaliser = Normaliser::new(&PatternSettings::default(), 7);
     let settings = TallySettings {
         keys_max: 64,
+        signatures_max: 16,
         top: usize::MAX,
         ..TallySettings::default()
     };

@@ -9,7 +9,7 @@
 //! assert_eq!(slot::hash_tag(b"user:{7}:cart"), Some(&b"7"[..]));
 //! ```
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use crate::model::Slot;
 
@@ -31,6 +31,15 @@ pub fn of_printed_key(printed: &[u8]) -> Slot {
         rest = after;
     }
     Slot::of_checksum(crc)
+}
+
+/// [`of_printed_key`], and whether the key has a hash tag.
+pub(crate) fn of_printed_key_with_tag(printed: &[u8]) -> (Slot, bool) {
+    // Most keys have neither a brace nor an escape, and one look tells.
+    if memchr2(b'{', b'\\', printed).is_none() {
+        return (Slot::of_checksum(checksum(printed)), false);
+    }
+    (of_printed_key(printed), hash_tag(printed).is_some())
 }
 
 /// What lies between the first `{` and the first `}` after it, if that isn't empty.

@@ -31,6 +31,14 @@ pub(crate) fn read(line: &[u8]) -> Result<Obvious, Rejection> {
             && let Ok(arguments) = arguments(&rest[close + 2..])
         {
             let source = rest[..close].to_vec();
+            // An address has something before its last colon.
+            let address = source
+                .iter()
+                .rposition(|&byte| byte == b':')
+                .is_some_and(|colon| colon > 0);
+            if source != b"lua" && !address {
+                return Err(Rejection::Source);
+            }
             return Ok(Obvious {
                 micros,
                 database,

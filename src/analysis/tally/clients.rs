@@ -3,14 +3,17 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::commands::hash;
+use super::commands::{folded, hash};
 use crate::analysis::line::{Block, Source};
 use crate::analysis::sketch::Distinct;
 
 #[derive(Debug)]
 pub(super) struct Clients {
-    /// IPv4 addresses as they were printed, fifteen bytes at most, each as one number.
-    short: HashMap<u128, u64, FixedState>,
+    /// IPv4 addresses as they were printed, fifteen bytes at most, each as one number, with their places among the counts.
+    short: HashMap<u128, u32, FixedState>,
+    counts: Vec<u64>,
+    /// The place of an address by a few of its bits: most lines come from few addresses.
+    recent: Vec<(u128, u32)>,
     /// All others.
     long: HashMap<Box<[u8]>, u64, FixedState>,
     clients_max: usize,
@@ -22,6 +25,7 @@ pub(super) struct Clients {
     pub(super) distinct: Distinct,
 }
 
+const RECENT: usize = 512;
 /// The longest address of a client that is kept: a socket's path.
 const ADDRESS_MAX: usize = 128;
 
@@ -30,6 +34,8 @@ impl Clients {
         let state = FixedState::with_seed(seed);
         Self {
             short: HashMap::with_hasher(state.clone()),
+            counts: Vec::new(),
+            recent: vec![(0, 0); RECENT],
             long: HashMap::with_hasher(state.clone()),
             clients_max,
             state,
@@ -47,11 +53,13 @@ impl Clients {
         let colon = 31 - (block.places_of(b':') & before_end | 1).leading_zeros();
         if to - from <= 22 && colon < 16 && buffer[from].is_ascii_digit() {
             let address = block.head(colon);
-            if let Some(count) = self.short.get_mut(&address) {
-                *count += 1;
+            let place = folded(address) >> (64 - RECENT.ilog2());
+            let (known, count) = self.recent[place as usize];
+            if known == address {
+                self.counts[count as usize] += 1;
                 return;
             }
-            return self.meet_short(address);
+            return self.count_short(address, place as usize);
         }
         self.count_long(&buffer[from..to]);
     }
@@ -61,20 +69,30 @@ impl Clients {
         let short = self.short.iter().map(|(address, count)| {
             let bytes = address.to_le_bytes();
             let length = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-            (printed(&bytes[..length]), *count)
+            (printed(&bytes[..length]), self.counts[*count as usize])
         });
         let long = self.long.iter().map(|(address, count)| (printed(address), *count));
         short.chain(long)
     }
 
-    #[cold]
-    fn meet_short(&mut self, address: u128) {
-        self.distinct.add(hash(&self.state, &address.to_le_bytes()));
-        if self.is_full() {
-            self.other += 1;
-        } else {
-            self.short.insert(address, 1);
-        }
+    #[inline(never)]
+    fn count_short(&mut self, address: u128, place: usize) {
+        let count = match self.short.get(&address) {
+            Some(count) => *count,
+            None => {
+                self.distinct.add(hash(&self.state, &address.to_le_bytes()));
+                if self.is_full() {
+                    self.other += 1;
+                    return;
+                }
+                let count = self.counts.len() as u32;
+                self.counts.push(0);
+                self.short.insert(address, count);
+                count
+            }
+        };
+        self.counts[count as usize] += 1;
+        self.recent[place] = (address, count);
     }
 
     #[inline(never)]

@@ -246,8 +246,13 @@ impl KeyPlan {
 /// Spreads names over the places of `recent`; which of them meet matters for speed alone.
 #[inline(always)]
 fn place(printed: u128) -> usize {
-    let folded = (printed as u64 ^ ((printed >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (folded >> 56) as usize % RECENT
+    (folded(printed) >> 56) as usize % RECENT
+}
+
+/// Sixteen bytes mixed into eight, the highest bits best.
+#[inline(always)]
+pub(super) fn folded(printed: u128) -> u64 {
+    (printed as u64 ^ ((printed >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// The seeded hash of a text, which tables here share.

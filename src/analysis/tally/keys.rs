@@ -14,7 +14,7 @@ use crate::analysis::line::time;
 use crate::analysis::pattern::{Normaliser, PatternId};
 use crate::analysis::sketch::{Counter, Distinct, Frequent, Limits};
 use crate::analysis::slot;
-use crate::model::Slot;
+use crate::model::{Slot, Timestamp};
 
 /// No more of a key than this is looked at, so that a line of any length needs no more room.
 pub(super) const KEY_MAX: usize = 4096;
@@ -30,8 +30,16 @@ pub(super) struct Touched {
     normaliser: Normaliser,
     credit: Credit,
     distinct: Distinct,
+    second: Second,
     touches: u64,
     cut: u64,
+}
+
+/// The time of a line to the second, which is all that patterns need, read once in each second.
+#[derive(Debug, Default)]
+struct Second {
+    printed: [u8; 10],
+    time: Timestamp,
 }
 
 /// What was worked out for a key: the pattern's place in two halves, so that a counter fits half a cache line, and the slot, whose
@@ -81,6 +89,7 @@ impl Touched {
                 tags: Frequent::new(limits(TAGS_MAX.min(keys_max))),
             },
             distinct: Distinct::default(),
+            second: Second::default(),
             touches: 0,
             cut: 0,
         }
@@ -163,10 +172,10 @@ impl Touched {
             self.frequent.purge(|text, counter| credit.take(text, counter));
         }
         self.distinct.add(hash);
-        let id = self.normaliser.classify(key, time(stamp));
+        let id = self.normaliser.classify(key, self.second.of(stamp));
         let pattern = self.credit.place_of(id, key);
-        let tagged = if slot::hash_tag(key).is_some() { TAGGED } else { 0 };
-        let slot = slot::of_printed_key(key).number() | tagged;
+        let (slot, is_tagged) = slot::of_printed_key_with_tag(key);
+        let slot = slot.number() | if is_tagged { TAGGED } else { 0 };
         let pattern_halves = [pattern as u16, (pattern >> 16) as u16];
         self.frequent.insert(
             hash,
@@ -200,6 +209,27 @@ fn bounds<Extra>(counter: &Counter<Extra>) -> Bounds {
     Bounds {
         lower: counter.count(),
         upper: counter.upper(),
+    }
+}
+
+impl Second {
+    fn of(&mut self, stamp: &[u8]) -> Timestamp {
+        match stamp.first_chunk() {
+            Some(printed) if *printed == self.printed => self.time,
+            Some(printed) => {
+                self.printed = *printed;
+                // A stamp is longer than this where it has ten digits of seconds, and read whole where it hasn't.
+                let seconds = time(printed);
+                let whole = printed.iter().all(u8::is_ascii_digit);
+                self.time = if whole {
+                    Timestamp(seconds.0 * 1_000_000)
+                } else {
+                    time(stamp)
+                };
+                self.time
+            }
+            None => time(stamp),
+        }
     }
 }
 

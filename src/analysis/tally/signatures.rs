@@ -3,6 +3,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::commands::folded;
 use super::keys::PatternPlace;
 use crate::analysis::keyspec::CommandId;
 use crate::analysis::line::{Block, Following, closing_quote, following};
@@ -80,8 +81,7 @@ impl Signatures {
             return self.shape_of(rule, buffer, ends);
         }
         let rest = Block::at(buffer, closing).head(length as u32);
-        let folded = (rest as u64 ^ ((rest >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let place = (folded >> 32) as usize % RECENT;
+        let place = (folded(rest) >> 32) as usize % RECENT;
         let (known, of, shape) = self.recent[place];
         if known == rest && of == command {
             return shape;

@@ -91,6 +91,7 @@ fn every_form_of_a_line_is_understood() {
             "-ERR unknown command\r\n",
             "1795202082.05 [0 10.0.0.1:1] \"GET\" \"k\"\n",
             "1795202082.056681 [0 10.0.0.1] \"GET\" \"k\"\n",
+            "1795202082.056681 [0  lua] \"GET\" \"k\"\n",
             "1795202082.056681 [0 10.0.0.1:1] \"GET\" \"k\n",
             "1795202082.056681 [0 10.0.0.1:1] \"GET\"\"k\"\n",
             "\n",
@@ -99,7 +100,7 @@ fn every_form_of_a_line_is_understood() {
         r#"
         lines 6 commands 6 replicated 0
         reads 3 writes 2 touches 5
-        rejected: timestamp 2, source 1, arguments 2, cut_off 1, server_error 1
+        rejected: timestamp 2, source 2, arguments 2, cut_off 1, server_error 1
         commands: GET 2, SET 2, OBJECT|ENCODING 1, PING 1
         clients: 10.0.0.1 1, 127.0.0.1 1, [2001:db8::1] 1, lua 1, unix:/tmp/a] "b.sock 1, unix:/tmp/a] b.sock 1
         keys: \xc3\xa4 b 1, ]  1, a 1, a\"\\ 1, k 1
