@@ -164,12 +164,18 @@ fn client_output(old: &Reading, new: &Reading) -> Option<Bytes> {
     }
 }
 
-/// What went to replicas. Servers before 7.0 don't count it, but the stream is the same for each replica that took it all the time,
-/// and nothing else was sent if nobody came or went.
+/// What went to replicas, by the server's counter. Before 7.0 there is none, and that of Valkey 8.0.1 stays at 0 (as does that part of
+/// its output): then by what the replicas took.
 fn replication_output(old: &Reading, new: &Reading) -> Option<Bytes> {
-    if let (Some(old), Some(new)) = (old.replication_output, new.replication_output) {
-        return bytes(Some(old), Some(new));
+    match bytes(old.replication_output, new.replication_output) {
+        Some(Bytes(0)) if new.replication_output == Some(Bytes(0)) => taken_by_replicas(old, new).or(Some(Bytes(0))),
+        Some(counted) => Some(counted),
+        None => taken_by_replicas(old, new),
     }
+}
+
+/// The stream is the same for each replica that took it all the time, and nothing else was sent if nobody came or went.
+fn taken_by_replicas(old: &Reading, new: &Reading) -> Option<Bytes> {
     let quiet = old.full_syncs == new.full_syncs && old.partial_syncs == new.partial_syncs;
     let (old, new) = (&old.replication, &new.replication);
     let same = old.connected_replicas? == new.connected_replicas? && old.replicas.len() == new.replicas.len();

@@ -4,6 +4,7 @@
 //! in the first answer came to this node on the way and has nothing to compare with. It refuses to know how the server is asked.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::model::{Bytes, PerSecond, Ratio, RunId, Slot, Timestamp};
@@ -74,6 +75,32 @@ pub fn hottest(loads: &[SlotLoad], max: usize) -> Vec<SlotLoad> {
         .map(|load| (load.slot, *load))
         .collect();
     both.into_values().collect()
+}
+
+/// One load for each slot from those of several nodes: the CPU of the busiest, and the bytes of all.
+pub fn together<'loads>(loads: impl IntoIterator<Item = &'loads SlotLoad>) -> Vec<SlotLoad> {
+    let mut sums: BTreeMap<Slot, SlotLoad> = BTreeMap::new();
+    for load in loads {
+        match sums.entry(load.slot) {
+            Entry::Vacant(place) => {
+                place.insert(*load);
+            }
+            Entry::Occupied(mut place) => {
+                let sum = place.get_mut();
+                let busier = |one: Ratio, other: Ratio| Ratio(one.0.max(other.0));
+                let both = |one: PerSecond, other: PerSecond| PerSecond(one.0 + other.0);
+                sum.cpu = sum
+                    .cpu
+                    .zip(load.cpu)
+                    .map(|(one, other)| busier(one, other))
+                    .or(sum.cpu)
+                    .or(load.cpu);
+                let output = sum.output.zip(load.output).map(|(one, other)| both(one, other));
+                sum.output = output.or(sum.output).or(load.output);
+            }
+        }
+    }
+    sums.into_values().collect()
 }
 
 /// Both counters of a slot are reset together; what is left has been counted since.
@@ -152,6 +179,13 @@ mod tests {
     fn a_restart_tells_nothing() {
         assert_eq!(stats("b", 60, "1:60000:60").since(&stats("a", 0, "1:0:0")), []);
         assert_eq!(stats("a", 0, "1:60000:60").since(&stats("a", 0, "1:0:0")), []);
+    }
+
+    #[test]
+    fn nodes_add_up_to_the_busiest_cpu_and_to_all_bytes() {
+        let node = |after: &str| stats("a", 60, after).since(&stats("a", 0, "1:0:0 2:0:0 3:0:0"));
+        let (primary, replica) = (node("1:60000:600 2:-:60"), node("1:6000:60 2:6000:- 3:0:0"));
+        assert_eq!(shown(&together(primary.iter().chain(&replica))), "1:1:11 2:0.1:1 3:0:0");
     }
 
     #[test]

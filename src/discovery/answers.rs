@@ -143,7 +143,7 @@ fn range(first: &Value, last: &Value) -> Option<SlotRange> {
 }
 
 /// The value after `name` in a flat list of names and values.
-fn entry<'answer>(list: &'answer Value, name: &str) -> Option<&'answer Value> {
+pub(crate) fn entry<'answer>(list: &'answer Value, name: &str) -> Option<&'answer Value> {
     let pairs = items(list)?.chunks_exact(2);
     pairs
         .into_iter()
@@ -151,7 +151,7 @@ fn entry<'answer>(list: &'answer Value, name: &str) -> Option<&'answer Value> {
         .map(|pair| &pair[1])
 }
 
-pub(super) fn items(value: &Value) -> Option<&[Value]> {
+pub(crate) fn items(value: &Value) -> Option<&[Value]> {
     match value {
         Value::Array(items) => Some(items),
         _ => None,
@@ -166,7 +166,7 @@ pub(super) fn text(value: &Value) -> Option<&str> {
     }
 }
 
-pub(super) fn number(value: &Value) -> Option<u64> {
+pub(crate) fn number(value: &Value) -> Option<u64> {
     match value {
         Value::Int(number) => u64::try_from(*number).ok(),
         value => text(value)?.parse().ok(),

@@ -248,7 +248,7 @@ impl Engine {
                 };
                 start(
                     watched,
-                    self.plan.poll.timeout,
+                    self.plan.poll.clone(),
                     self.clock,
                     &self.events,
                     &mut self.tasks,
@@ -338,7 +338,7 @@ async fn tell(events: &mpsc::Sender<Event>, event: Event) {
 
 fn start(
     watched: Watched,
-    patience: Duration,
+    settings: PollSettings,
     clock: Clock,
     events: &mpsc::Sender<Event>,
     tasks: &mut JoinSet<()>,
@@ -346,7 +346,7 @@ fn start(
     let (due, asked) = mpsc::channel(1);
     // The first look is now; the next ones come with everybody's.
     let _ = due.try_send(());
-    tasks.spawn(poller::run(watched.clone(), patience, clock, asked, events.clone()));
+    tasks.spawn(poller::run(watched.clone(), settings, clock, asked, events.clone()));
     Poller { watched, due }
 }
 

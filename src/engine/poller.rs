@@ -1,5 +1,9 @@
 //! One node, polled: a lasting connection that is asked when told to, and opened again when it broke.
+//!
+//! What the node serves beside INFO is found out once for each server process, before the first INFO: an error the question may
+//! cause then stands in the counters already.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -7,13 +11,15 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::analysis::info::Reading;
+use crate::analysis::slot_stats::SlotStats;
 use crate::metrics::ledger::{Event, PollAnswer};
 use crate::metrics::snapshot::Sources;
-use crate::model::{Endpoint, GroupKey, NodeId, OwnCost, ShardId};
+use crate::model::{Endpoint, GroupKey, NodeId, OwnCost, RunId, ShardId};
 use crate::node::survey::Reach;
-use crate::node::{Link, LinkError, probe};
+use crate::node::{Link, LinkError, probe, sources};
 
 use super::clock::Clock;
+use super::settings::PollSettings;
 
 /// A node and how to speak to it.
 #[derive(Clone, Debug)]
@@ -51,26 +57,28 @@ impl PollError {
 /// Polls `watched` each time `due` says so, until `due` is closed.
 pub async fn run(
     watched: Watched,
-    patience: Duration,
+    settings: PollSettings,
     clock: Clock,
     mut due: mpsc::Receiver<()>,
     events: mpsc::Sender<Event>,
 ) {
     let mut poller = Poller {
         watched,
-        patience,
+        settings,
         link: None,
         own: OwnCost::default(),
+        clock,
+        served: None,
+        slots_asked: None,
         failing: None,
     };
     while due.recv().await.is_some() {
-        let begun = Instant::now();
-        let outcome = poller.poll().await;
+        let (outcome, took) = poller.poll().await;
         let event = Event::Polled {
             group: poller.watched.group.clone(),
             node: poller.watched.node.clone(),
             at: clock.now(),
-            took: begun.elapsed(),
+            took,
             outcome: poller.judge(outcome),
         };
         if events.send(event).await.is_err() {
@@ -81,38 +89,96 @@ pub async fn run(
 
 struct Poller {
     watched: Watched,
-    patience: Duration,
+    settings: PollSettings,
     link: Option<Link>,
     own: OwnCost,
+    clock: Clock,
+    /// The server process that was last asked what it serves, and what that is.
+    served: Option<(Option<RunId>, Sources)>,
+    slots_asked: Option<Instant>,
     failing: Option<&'static str>,
 }
 
 impl Poller {
-    async fn poll(&mut self) -> Result<Box<PollAnswer>, PollError> {
-        let outcome = timeout(self.patience, self.ask()).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(PollError::Late(self.watched.endpoint.clone(), self.patience)));
-        if outcome.is_err() {
-            self.link = None;
-        }
-        outcome
-    }
-
-    async fn ask(&mut self) -> Result<Box<PollAnswer>, PollError> {
+    /// Asks the node, and says how long that took.
+    async fn poll(&mut self) -> (Result<Box<PollAnswer>, PollError>, Duration) {
+        let connecting = Instant::now();
         let link = match self.link.take() {
             Some(link) => link,
-            None => self.watched.reach.link(&self.watched.endpoint).await?,
+            // Connecting has time-outs of its own. Waiting for a turn, when hundreds of nodes are new, isn't the node's fault.
+            None => match self.watched.reach.link(&self.watched.endpoint).await {
+                Ok(link) => link,
+                Err(error) => return (Err(error.into()), connecting.elapsed()),
+            },
         };
-        let poll = probe::poll(&link).await?;
-        self.link = Some(link);
-        let own = poll.own.since(&self.own);
+        let begun = Instant::now();
+        let outcome = match timeout(self.settings.timeout, self.ask(&link)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(PollError::Late(self.watched.endpoint.clone(), self.settings.timeout)),
+        };
+        self.link = outcome.is_ok().then_some(link);
+        (outcome, begun.elapsed())
+    }
+
+    async fn ask(&mut self, link: &Link) -> Result<Box<PollAnswer>, PollError> {
+        if self.served.is_none() {
+            let process = Reading::parse(&link.info(&["server"]).await?).run_id;
+            self.find_sources(link, process).await?;
+        }
+        let poll = probe::poll(link).await?;
+        let (reading, own) = (Reading::parse(&poll.info), poll.own.since(&self.own));
         self.own = poll.own;
+        if self
+            .served
+            .as_ref()
+            .is_none_or(|(process, _)| *process != reading.run_id)
+        {
+            self.find_sources(link, reading.run_id.clone()).await?;
+        }
+        let sources = self.served.as_ref().map(|(_, sources)| *sources).unwrap_or_default();
         Ok(Box::new(PollAnswer {
-            reading: Reading::parse(&poll.info),
+            slot_stats: self.slot_stats(link, sources, &reading).await?,
+            reading,
             role: poll.role.role(),
             own,
-            sources: Sources::default(),
+            sources,
             slots: None,
         }))
+    }
+
+    /// Finds out what the node serves, and says it once.
+    async fn find_sources(&mut self, link: &Link, process: Option<RunId>) -> Result<(), PollError> {
+        let sources = sources::probe(link).await?;
+        let Watched { group, shard, node, .. } = &self.watched;
+        let said = |source: Option<bool>| source.map_or("unknown", |served| if served { "yes" } else { "no" });
+        info!(
+            %group, %shard, %node,
+            monitor = said(sources.monitor),
+            slot_stats = said(sources.slot_stats),
+            commandlog = said(sources.commandlog),
+            client_list = said(sources.client_list),
+            "sources of the node"
+        );
+        self.served = Some((process, sources));
+        Ok(())
+    }
+
+    /// The sums of all slots, where the node has them and it is time to ask again.
+    async fn slot_stats(
+        &mut self,
+        link: &Link,
+        sources: Sources,
+        reading: &Reading,
+    ) -> Result<Option<Arc<SlotStats>>, PollError> {
+        let rested = self
+            .slots_asked
+            .is_none_or(|last| last.elapsed() >= self.settings.slot_stats_interval);
+        if sources.slot_stats != Some(true) || !rested {
+            return Ok(None);
+        }
+        self.slots_asked = Some(Instant::now());
+        let stats = sources::slot_stats(link, reading.run_id.clone(), self.clock.now()).await?;
+        Ok(Some(Arc::new(stats)))
     }
 
     /// A failure is said once when it begins or changes its kind, and once when it is over.

@@ -181,6 +181,7 @@ mod tests {
             commands_total: BTreeMap::new(),
             command_cpu_seconds_total: BTreeMap::new(),
             script_share: None,
+            slot_loads: Vec::new(),
             incomplete: false,
             nodes,
             windows: WindowTotals::default(),

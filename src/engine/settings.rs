@@ -18,6 +18,9 @@ pub struct PollSettings {
     /// How long a node may take to answer.
     #[serde(with = "written::duration")]
     pub timeout: Duration,
+    /// The time between two looks at the sums of every slot, where the server has them.
+    #[serde(with = "written::duration")]
+    pub slot_stats_interval: Duration,
 }
 
 /// `[discovery]`: how the topology is kept up to date.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::analysis::slot_stats::SlotLoad;
 use crate::analysis::window::{
     ClosedWindow, Counted, Coverage, KeyCount, PatternCount, Rejection, WindowEnd, WindowStats,
 };
@@ -71,6 +72,11 @@ fn shard(group: &GroupKey, index: usize, count: usize, burning: bool) -> ShardSn
         commands_total: counts(&[("GET", 9_000_000), ("ZREVRANGE", 800_000), ("SET", 700_000)]),
         command_cpu_seconds_total: [(Arc::from("GET"), Seconds(913.5))].into(),
         script_share: Some(Ratio(0.02)),
+        slot_loads: vec![SlotLoad {
+            slot: Slot::of_checksum(4711),
+            cpu: Some(Ratio(0.25)),
+            output: Some(PerSecond(1e6)),
+        }],
         incomplete: false,
         nodes: (1..=2).map(|node| self::node(group, &shard, node, commands)).collect(),
         windows: windows(group, &shard, hot, commands),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::analysis::slot_stats::SlotLoad;
 pub use crate::analysis::status::Status;
 use crate::analysis::window::{ClosedWindow, Rejection, WindowEnd};
 use crate::model::{Bytes, Endpoint, GroupKey, NodeId, PerSecond, Ratio, Role, Seconds, ShardId, Slot, Timestamp};
@@ -57,6 +58,8 @@ pub struct ShardSnapshot {
     pub command_cpu_seconds_total: BTreeMap<Arc<str>, Seconds>,
     /// What part of the commands scripts and functions are.
     pub script_share: Option<Ratio>,
+    /// Its hottest slots, by CPU and by bytes out, where the servers count by slot.
+    pub slot_loads: Vec<SlotLoad>,
     /// Its nodes, in the order of their names.
     pub nodes: Vec<NodeSnapshot>,
     /// Its windows.

@@ -215,3 +215,20 @@ fn an_interval_with_both_roles_counts_only_reads() {
         Some((0, 30))
     );
 }
+
+#[test]
+fn a_counter_of_replication_that_stands_still_is_replaced_by_the_replicas_offsets() {
+    let replication = |counted: u64, offset: u64| {
+        let mut observation = counters(&format!("1 {offset} {counted}"), "a", offset);
+        let replica = format!("connected_slaves:1\r\nslave0:ip=10.0.0.2,port=1,state=online,offset={offset},lag=0\r\n");
+        observation.reading.replication = Reading::parse(&replica).replication;
+        observation
+    };
+    let sent = |before: &Observation, after: &Observation| {
+        let deltas = step(before, after, &OwnCost::default()).expect("one process");
+        (deltas.replication_output, deltas.output)
+    };
+    let both = |one, other| (Some(Bytes(one)), Some(Bytes(other)));
+    assert_eq!(sent(&replication(0, 100), &replication(0, 700)), both(600, 600));
+    assert_eq!(sent(&replication(5, 100), &replication(5, 700)), both(0, 600));
+}

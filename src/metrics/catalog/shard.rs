@@ -76,7 +76,7 @@ pub(super) const METRICS: &[Metric] = &[
     counter(
         "shard_command_cpu_seconds_total",
         Unit::Seconds,
-        "Main-thread CPU time of the shard's nodes, by command.",
+        "Time the shard's nodes spent in commands, by command, replicated ones among them, as the servers' clocks say.",
         ShardBy(&["command"], |shard, put| {
             for (command, seconds) in &shard.command_cpu_seconds_total {
                 put.sample(&[command], *seconds);
@@ -88,6 +88,26 @@ pub(super) const METRICS: &[Metric] = &[
         Unit::Ratio,
         "What part of the shard's commands are scripts and functions.",
         Shard(|shard| shard.script_share.figure()),
+    ),
+    gauge(
+        "slot_cpu_ratio",
+        Unit::Ratio,
+        "Main-thread CPU that a slot's commands took on the shard's busiest node for it, in cores, over a minute; the hottest slots only.",
+        ShardBy(&["slot"], |shard, put| {
+            for load in &shard.slot_loads {
+                put.sample(&[&load.slot.to_string()], load.cpu);
+            }
+        }),
+    ),
+    gauge(
+        "slot_output_bytes_per_second",
+        Unit::BytesPerSecond,
+        "Bytes sent for a slot a second, those of a primary to its replicas among them, over a minute; the hottest slots only.",
+        ShardBy(&["slot"], |shard, put| {
+            for load in &shard.slot_loads {
+                put.sample(&[&load.slot.to_string()], load.output);
+            }
+        }),
     ),
 ];
 

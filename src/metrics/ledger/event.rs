@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::analysis::info::Reading;
+use crate::analysis::slot_stats::SlotStats;
 use crate::analysis::window::ClosedWindow;
 use crate::metrics::snapshot::Sources;
 use crate::model::{Group, GroupKey, NodeId, OwnCost, Role, ShardId, SlotSet, Timestamp};
@@ -88,4 +89,6 @@ pub struct PollAnswer {
     pub sources: Sources,
     /// The slots its shard owns, if it was asked this time.
     pub slots: Option<SlotSet>,
+    /// The sums of each slot, if it was asked for them this time.
+    pub slot_stats: Option<Arc<SlotStats>>,
 }

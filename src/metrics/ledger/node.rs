@@ -11,6 +11,7 @@ use crate::analysis::info::Reading;
 use crate::analysis::lag::Lag;
 use crate::analysis::rate::RateWindow;
 use crate::analysis::signal::{Deltas, Observation, step};
+use crate::analysis::slot_stats::{SlotLoad, SlotStats};
 use crate::metrics::snapshot::{NodeGauges, NodeSnapshot, Sources};
 use crate::model::{Bytes, Node, Role, Timestamp};
 
@@ -28,6 +29,8 @@ pub(super) struct NodeAccount {
     script_calls: RateWindow,
     output: RateWindow,
     cpu: RateWindow,
+    slot_stats: Option<Arc<SlotStats>>,
+    slot_loads: Vec<SlotLoad>,
     gauges: NodeGauges,
     sources: Sources,
     totals: Totals,
@@ -64,6 +67,8 @@ impl NodeAccount {
             script_calls: window(),
             output: window(),
             cpu: window(),
+            slot_stats: None,
+            slot_loads: Vec::new(),
             gauges: NodeGauges::default(),
             sources: Sources::default(),
             totals: Totals::new(settings.limits.errors_max),
@@ -94,6 +99,7 @@ impl NodeAccount {
             .or_else(|| start_time(&observation.reading));
         self.gauges = gauges(&observation.reading, self.started);
         self.sources.update(answer.sources);
+        answer.slot_stats.iter().for_each(|stats| self.compare_slots(stats));
         let contribution = match self.last.as_ref().map(|last| step(last, &observation, &answer.own)) {
             Some(Some(deltas)) => self.went_on(at, took, &deltas),
             Some(None) => {
@@ -204,6 +210,17 @@ impl NodeAccount {
             totals: self.totals.snapshot(),
             poll_duration: self.poll_duration,
             poll_failures: self.poll_failures.clone(),
+        }
+    }
+
+    /// What each slot did between the last two looks at all of them.
+    pub(super) fn slot_loads(&self) -> &[SlotLoad] {
+        if self.is_missing() { &[] } else { &self.slot_loads }
+    }
+
+    fn compare_slots(&mut self, stats: &Arc<SlotStats>) {
+        if let Some(earlier) = self.slot_stats.replace(Arc::clone(stats)) {
+            self.slot_loads = stats.since(&earlier);
         }
     }
 

@@ -9,6 +9,7 @@ use super::node::{Contribution, NodeAccount};
 use super::windows::WindowAccount;
 use crate::analysis::lag::OffsetHistory;
 use crate::analysis::signal::Observation;
+use crate::analysis::slot_stats::{SlotLoad, hottest, together};
 use crate::analysis::status::{Signal, Standing, StatusSettings, StatusTracker};
 use crate::metrics::snapshot::{ShardSnapshot, SignalSnapshot};
 use crate::model::{PerSecond, Ratio, Role, Seconds, ShardId, SlotSet};
@@ -21,6 +22,8 @@ const HELD_MAX: u32 = 4;
 pub(super) struct ShardAccount {
     pub(super) slots: Option<SlotSet>,
     pub(super) windows: WindowAccount,
+    slots_max: usize,
+    slot_loads: Vec<SlotLoad>,
     commands_total: CappedTotals<u64>,
     command_cpu_total: CappedTotals<Duration>,
     offsets: OffsetHistory,
@@ -51,6 +54,8 @@ impl ShardAccount {
         Self {
             slots: None,
             windows: WindowAccount::new(&settings.limits),
+            slots_max: settings.limits.slots_max,
+            slot_loads: Vec::new(),
             commands_total: CappedTotals::new(settings.limits.commands_max),
             command_cpu_total: CappedTotals::new(settings.limits.commands_max),
             offsets: OffsetHistory::default(),
@@ -104,6 +109,8 @@ impl ShardAccount {
 
     /// Adds its nodes up. While roles move from node to node the parts don't fit together, so the last figures stand for a while.
     pub(super) fn add_up(&mut self, nodes: &[&NodeAccount]) {
+        let loads = together(nodes.iter().flat_map(|node| node.slot_loads()));
+        self.slot_loads = hottest(&loads, self.slots_max);
         if is_in_motion(nodes) && self.held < HELD_MAX {
             self.held += 1;
             return;
@@ -139,6 +146,7 @@ impl ShardAccount {
             incomplete: self.rates.incomplete,
             commands_total: self.commands_total.totals(),
             command_cpu_seconds_total: self.command_cpu_total.totals().into_iter().map(seconds).collect(),
+            slot_loads: self.slot_loads.clone(),
             script_share: self.rates.script_share.map(Ratio),
             nodes: nodes.iter().map(|node| node.snapshot()).collect(),
             windows: self.windows.snapshot(),

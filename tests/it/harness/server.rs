@@ -84,14 +84,16 @@ impl ServerPlan {
         let arguments = self.arguments(port.number(), bus_port.as_ref().map(Port::number));
         let name = format!("{}:{}", self.program, port.number());
         let process = Process::start(&name, &tool(self.program), &arguments, folder.path());
+        let again = (self.program, arguments);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
         let ports = (port, bus_port);
         let mut server = Server {
             address,
             process,
+            again,
             account: self.account,
             authority: self.authority,
-            _folder: folder,
+            folder,
             _ports: ports,
         };
         server.answers().await;
@@ -155,8 +157,10 @@ pub(crate) struct Server {
     account: Option<Account>,
     authority: Option<Arc<Authority>>,
     process: Process,
+    /// The program and its arguments.
+    again: (&'static str, Vec<String>),
     // Dropped after the process.
-    _folder: TempDir,
+    folder: TempDir,
     _ports: (Port, Option<Port>),
 }
 
@@ -288,6 +292,23 @@ impl Server {
     pub(crate) async fn crash(&mut self) {
         self.process.signal(Signal::KILL);
         self.process.end(START_DEADLINE).await;
+    }
+
+    /// It dies at once, and whoever holds it may go on using it.
+    pub(crate) fn kill(&self) {
+        self.process.signal(Signal::KILL);
+    }
+
+    /// After its death: the same server once more, on the same port and with what its folder holds. It lives as long as what is returned.
+    pub(crate) async fn run_again(&self) -> Process {
+        let (program, arguments) = &self.again;
+        let name = format!("{program}:{}-again", self.address.port());
+        let process = Process::start(&name, &tool(program), arguments, self.folder.path());
+        eventually("a server answers again", START_DEADLINE, async || {
+            self.try_call(&["PING"]).await
+        })
+        .await;
+        process
     }
 
     pub(super) async fn try_call(&self, command: &[&str]) -> std::io::Result<Value> {

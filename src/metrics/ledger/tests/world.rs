@@ -276,6 +276,7 @@ fn answer(server: &Server, at: Timestamp) -> PollAnswer {
         },
         sources: Sources::default(),
         slots: None,
+        slot_stats: None,
     }
 }
 
