@@ -25,10 +25,9 @@ pub(super) struct NodeAccount {
     failures_in_a_row: u32,
     unsettled: bool,
     windows: Vec<OpenSpan>,
-    commands: RateWindow,
-    script_calls: RateWindow,
     output: RateWindow,
     cpu: RateWindow,
+    latest: Interval,
     slot_stats: Option<Arc<SlotStats>>,
     slot_loads: Vec<SlotLoad>,
     gauges: NodeGauges,
@@ -43,6 +42,21 @@ pub(super) struct NodeAccount {
 struct OpenSpan {
     opened: Timestamp,
     closed: Option<Timestamp>,
+}
+
+/// What a node did a second between its last two answers. What that interval can't tell is what was known before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Interval {
+    /// When it ended and how long it was, until it has been added up.
+    pub(super) fresh: Option<(Timestamp, Duration)>,
+    /// Commands for clients.
+    pub(super) commands: Option<f64>,
+    /// Of those, scripts and functions.
+    pub(super) script_calls: Option<f64>,
+    /// Bytes to clients.
+    pub(super) output: Option<f64>,
+    /// Cores.
+    pub(super) cpu: Option<f64>,
 }
 
 /// What one poll adds to the node's shard.
@@ -63,10 +77,9 @@ impl NodeAccount {
             failures_in_a_row: 0,
             unsettled: false,
             windows: Vec::new(),
-            commands: window(),
-            script_calls: window(),
             output: window(),
             cpu: window(),
+            latest: Interval::default(),
             slot_stats: None,
             slot_loads: Vec::new(),
             gauges: NodeGauges::default(),
@@ -143,9 +156,10 @@ impl NodeAccount {
         }
     }
 
-    /// Forgets that the node was unsettled: the round in which it was is over.
+    /// The round is over: its interval is added up, and what unsettled the node is past.
     pub(super) fn settle(&mut self) {
         self.unsettled = false;
+        self.latest.fresh = None;
     }
 
     /// Whether it changed its role or began again in this round.
@@ -172,20 +186,13 @@ impl NodeAccount {
         self.last.as_ref()
     }
 
-    pub(super) fn commands_per_second(&self) -> Option<f64> {
-        self.heard(&self.commands)
-    }
-
-    pub(super) fn script_calls_per_second(&self) -> Option<f64> {
-        self.heard(&self.script_calls)
-    }
-
-    pub(super) fn output_per_second(&self) -> Option<f64> {
-        self.heard(&self.output)
-    }
-
-    pub(super) fn cpu_ratio(&self) -> Option<f64> {
-        self.heard(&self.cpu)
+    /// What it did last; nothing is known of a node that isn't heard.
+    pub(super) fn latest(&self) -> Interval {
+        if self.is_missing() {
+            Interval::default()
+        } else {
+            self.latest
+        }
     }
 
     pub(super) fn set_lag(&mut self, lag: Option<Lag>) {
@@ -224,10 +231,6 @@ impl NodeAccount {
         }
     }
 
-    fn heard(&self, window: &RateWindow) -> Option<f64> {
-        if self.is_missing() { None } else { window.per_second() }
-    }
-
     /// Uptime comes in whole seconds, so a start is worked out once for each process.
     fn started_of_same_process(&self, observation: &Observation) -> Option<Timestamp> {
         let last = self.last.as_ref()?;
@@ -238,14 +241,9 @@ impl NodeAccount {
     /// What came before says nothing about what comes.
     fn begin_again(&mut self) {
         self.unsettled = true;
-        for window in [
-            &mut self.commands,
-            &mut self.script_calls,
-            &mut self.output,
-            &mut self.cpu,
-        ] {
-            window.clear();
-        }
+        self.output.clear();
+        self.cpu.clear();
+        self.latest = Interval::default();
     }
 
     fn went_on(&mut self, at: Timestamp, took: Duration, deltas: &Deltas) -> Contribution {
@@ -280,22 +278,23 @@ impl NodeAccount {
         Credit(if known > 0.0 { (attempted / known).min(1.0) } else { 1.0 })
     }
 
-    /// Of an interval whose counters were reset the rest is a lower bound: good for totals, not for a rate.
+    /// Of an interval whose counters were reset the rest is a lower bound: good for totals, not for a rate. CPU and output of one that
+    /// overlaps a window of ours aren't the node's own. Then the last figures stand.
     fn add_to_rates(&mut self, at: Timestamp, span: Duration, deltas: &Deltas, disturbed: bool) {
-        let push = |window: &mut RateWindow, amount: Option<f64>, clean: bool| {
-            if let Some(amount) = amount.filter(|_| clean) {
-                window.push(at, span, amount);
-            }
-        };
+        let rate = |amount: Option<f64>| amount.map(|amount| amount / span.as_secs_f64());
         let count = |count: Option<u64>| count.map(|count| count as f64);
-        push(&mut self.commands, count(deltas.commands), !deltas.reset);
-        push(&mut self.script_calls, count(deltas.script_calls), !deltas.reset);
-        push(
-            &mut self.output,
+        let (output, cpu) = (
             count(deltas.output.map(|bytes| bytes.0)),
-            !deltas.reset && !disturbed,
+            deltas.cpu.map(|time| time.as_secs_f64()),
         );
-        push(&mut self.cpu, deltas.cpu.map(|time| time.as_secs_f64()), !disturbed);
+        let latest = &mut self.latest;
+        latest.fresh = Some((at, span));
+        if !deltas.reset {
+            latest.commands = rate(count(deltas.commands));
+            latest.script_calls = rate(count(deltas.script_calls));
+        }
+        latest.output = clean(&mut self.output, (at, span), output, !deltas.reset && !disturbed);
+        latest.cpu = clean(&mut self.cpu, (at, span), cpu, !disturbed);
     }
 
     /// MONITOR's own output can't be told from the clients' while a window is open: the last clean rate stands.
@@ -303,6 +302,22 @@ impl NodeAccount {
         let rate = self.output.per_second().unwrap_or(0.0);
         let seconds = deltas.span.unwrap_or_default().as_secs_f64();
         disturbed.then_some(Bytes((rate * seconds) as u64))
+    }
+}
+
+/// The rate of a clean interval, which `window` takes note of; else the mean of the last clean ones.
+fn clean(
+    window: &mut RateWindow,
+    (at, span): (Timestamp, Duration),
+    amount: Option<f64>,
+    is_clean: bool,
+) -> Option<f64> {
+    match amount.filter(|_| is_clean) {
+        Some(amount) => {
+            window.push(at, span, amount);
+            Some(amount / span.as_secs_f64())
+        }
+        None => window.per_second(),
     }
 }
 

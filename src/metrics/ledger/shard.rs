@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use super::LedgerSettings;
 use super::capped::CappedTotals;
-use super::node::{Contribution, NodeAccount};
+use super::node::{Contribution, Interval, NodeAccount};
 use super::windows::WindowAccount;
 use crate::analysis::lag::OffsetHistory;
+use crate::analysis::rate::RateWindow;
 use crate::analysis::signal::Observation;
 use crate::analysis::slot_stats::{SlotLoad, hottest, together};
 use crate::analysis::status::{Signal, Standing, StatusSettings, StatusTracker};
 use crate::metrics::snapshot::{ShardSnapshot, SignalSnapshot};
-use crate::model::{PerSecond, Ratio, Role, Seconds, ShardId, SlotSet};
+use crate::model::{PerSecond, Ratio, Role, Seconds, ShardId, SlotSet, Timestamp};
 
 /// So many polls in a row a shard whose nodes change their roles keeps its last figures.
 const HELD_MAX: u32 = 4;
@@ -27,6 +28,7 @@ pub(super) struct ShardAccount {
     commands_total: CappedTotals<u64>,
     command_cpu_total: CappedTotals<Duration>,
     offsets: OffsetHistory,
+    means: Means,
     rates: Rates,
     held: u32,
     verdicts: [Verdict; Signal::ALL.len()],
@@ -36,9 +38,9 @@ pub(super) struct ShardAccount {
 #[derive(Clone, Copy, Debug, Default)]
 struct Rates {
     commands: Option<f64>,
+    scripts: Option<f64>,
     bytes_out: Option<f64>,
     cpu: Option<f64>,
-    script_share: Option<f64>,
     incomplete: bool,
 }
 
@@ -59,6 +61,7 @@ impl ShardAccount {
             commands_total: CappedTotals::new(settings.limits.commands_max),
             command_cpu_total: CappedTotals::new(settings.limits.commands_max),
             offsets: OffsetHistory::default(),
+            means: Means::new(settings.rate_window),
             rates: Rates::default(),
             held: 0,
             verdicts: Default::default(),
@@ -116,7 +119,11 @@ impl ShardAccount {
             return;
         }
         self.held = 0;
-        self.rates = Rates::of(nodes);
+        let now = Rates::of(nodes);
+        if let Some((at, span)) = fresh_interval(nodes) {
+            self.means.push(at, span, &now);
+        }
+        self.rates = self.means.of(&now);
     }
 
     pub(super) fn rate(&self, signal: Signal) -> Option<f64> {
@@ -147,7 +154,7 @@ impl ShardAccount {
             commands_total: self.commands_total.totals(),
             command_cpu_seconds_total: self.command_cpu_total.totals().into_iter().map(seconds).collect(),
             slot_loads: self.slot_loads.clone(),
-            script_share: self.rates.script_share.map(Ratio),
+            script_share: self.rates.script_share().map(Ratio),
             nodes: nodes.iter().map(|node| node.snapshot()).collect(),
             windows: self.windows.snapshot(),
         }
@@ -164,6 +171,65 @@ impl ShardAccount {
     }
 }
 
+/// A shard's rates over the last minute, whichever of its nodes had which role meanwhile: a mean that began again with each failover
+/// would be held against siblings' means of a longer time.
+#[derive(Debug)]
+struct Means {
+    commands: RateWindow,
+    scripts: RateWindow,
+    bytes_out: RateWindow,
+    cpu: RateWindow,
+}
+
+impl Means {
+    fn new(length: Duration) -> Self {
+        let window = || RateWindow::new(length);
+        Self {
+            commands: window(),
+            scripts: window(),
+            bytes_out: window(),
+            cpu: window(),
+        }
+    }
+
+    fn push(&mut self, at: Timestamp, span: Duration, now: &Rates) {
+        for (window, rate) in [
+            (&mut self.commands, now.commands),
+            (&mut self.scripts, now.scripts),
+            (&mut self.bytes_out, now.bytes_out),
+            (&mut self.cpu, now.cpu),
+        ] {
+            if let Some(rate) = rate {
+                window.push(at, span, rate * span.as_secs_f64());
+            }
+        }
+    }
+
+    /// The means of what is known now.
+    fn of(&self, now: &Rates) -> Rates {
+        let mean = |window: &RateWindow, now: Option<f64>| now.and_then(|_| window.per_second());
+        Rates {
+            commands: mean(&self.commands, now.commands),
+            scripts: mean(&self.scripts, now.scripts),
+            bytes_out: mean(&self.bytes_out, now.bytes_out),
+            cpu: mean(&self.cpu, now.cpu),
+            incomplete: now.incomplete,
+        }
+    }
+}
+
+/// The interval that the primary's last answer ended, if it came in this round.
+fn fresh_interval(nodes: &[&NodeAccount]) -> Option<(Timestamp, Duration)> {
+    heard_primary(nodes)?.latest().fresh
+}
+
+fn heard_primary<'nodes>(nodes: &[&'nodes NodeAccount]) -> Option<&'nodes NodeAccount> {
+    let mut up = nodes
+        .iter()
+        .filter(|node| node.role() == Some(Role::Primary) && node.is_up());
+    up.next().copied()
+}
+
 /// Whether roles are on the move: a node changed its role or began again, a primary just fell silent, or two claim to be it.
 fn is_in_motion(nodes: &[&NodeAccount]) -> bool {
     let primaries = || nodes.iter().filter(|node| node.role() == Some(Role::Primary));
@@ -175,10 +241,7 @@ fn is_in_motion(nodes: &[&NodeAccount]) -> bool {
 impl Rates {
     fn of(nodes: &[&NodeAccount]) -> Self {
         let incomplete = nodes.iter().any(|node| node.is_missing());
-        let primary = nodes
-            .iter()
-            .find(|node| node.role() == Some(Role::Primary) && node.is_up());
-        let Some(primary) = primary else {
+        let Some(primary) = heard_primary(nodes) else {
             return Self {
                 incomplete,
                 ..Self::default()
@@ -186,23 +249,22 @@ impl Rates {
         };
         // A silent primary that another has replaced has nothing to add.
         let replaced = |node: &NodeAccount| !node.is_up() && node.role() == Some(Role::Primary);
-        let heard: Vec<&NodeAccount> = nodes.iter().copied().filter(|node| !replaced(node)).collect();
-        let sum = |rate: fn(&NodeAccount) -> Option<f64>| {
-            rate(primary).map(|_| heard.iter().filter_map(|node| rate(node)).sum::<f64>())
-        };
-        let commands = sum(NodeAccount::commands_per_second);
-        let scripts = sum(NodeAccount::script_calls_per_second);
+        let heard = || nodes.iter().filter(|node| !replaced(node)).map(|node| node.latest());
+        let own = primary.latest();
+        let sum = |rate: fn(Interval) -> Option<f64>| rate(own).map(|_| heard().filter_map(rate).sum::<f64>());
         Self {
-            commands,
-            bytes_out: sum(NodeAccount::output_per_second),
-            cpu: primary
-                .cpu_ratio()
-                .map(|own| heard.iter().filter_map(|node| node.cpu_ratio()).fold(own, f64::max)),
-            script_share: scripts
-                .zip(commands)
-                .filter(|(_, commands)| *commands > 0.0)
-                .map(|(scripts, commands)| scripts / commands),
+            commands: sum(|interval| interval.commands),
+            scripts: sum(|interval| interval.script_calls),
+            bytes_out: sum(|interval| interval.output),
+            cpu: own
+                .cpu
+                .map(|own| heard().filter_map(|interval| interval.cpu).fold(own, f64::max)),
             incomplete,
         }
+    }
+
+    fn script_share(&self) -> Option<f64> {
+        let (scripts, commands) = self.scripts.zip(self.commands)?;
+        (commands > 0.0).then(|| scripts / commands)
     }
 }

@@ -54,6 +54,31 @@ fn a_failover_changes_the_roles_and_not_the_load() {
 }
 
 #[test]
+fn a_failover_soon_after_load_began_leaves_the_shard_beside_its_siblings() {
+    let mut world = pair();
+    let loads: Vec<(String, Load)> = world
+        .servers
+        .iter()
+        .map(|(name, server)| (name.clone(), server.load))
+        .collect();
+    world
+        .servers
+        .values_mut()
+        .for_each(|server| server.load = Load::default());
+    world.pass(60);
+    for (name, load) in loads {
+        world.server(&name).load = load;
+    }
+    world.pass(2 * POLL);
+    fail_over(&mut world);
+    for _ in 0..60 {
+        world.pass(1);
+        let commands = world.shard("a").commands;
+        assert_eq!(commands.status, Status::Normal, "{commands:?} at {}", world.second);
+    }
+}
+
+#[test]
 fn a_failover_in_the_middle_of_a_round_counts_nothing_twice() {
     let mut world = pair();
     world.pass(59);
