@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod alerts;
 mod analyze;
 mod check_connect;
 mod cli;

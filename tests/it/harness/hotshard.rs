@@ -75,6 +75,11 @@ impl Hotshard {
         answer.body
     }
 
+    /// What it said to whoever started it.
+    pub(crate) fn said(&self) -> String {
+        self.process.stdout()
+    }
+
     /// What it logged so far.
     pub(crate) fn log(&self) -> String {
         self.process.stderr()
