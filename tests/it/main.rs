@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod connecting;
 mod disturbances;
+mod dashboards;
 mod fuzz_corpus;
 mod harness;
 mod house;
