@@ -24,6 +24,7 @@ mod repository;
 mod serving;
 mod signals;
 mod sources;
+mod service;
 mod stage;
 mod surveying;
 mod tapping;
