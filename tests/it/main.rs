@@ -12,6 +12,7 @@ mod disturbances;
 mod dashboards;
 mod fuzz_corpus;
 mod harness;
+mod helm;
 mod house;
 mod independent_count;
 mod key_positions;
