@@ -17,6 +17,7 @@ mod house;
 mod independent_count;
 mod key_positions;
 mod layering;
+mod manual;
 mod real_cluster;
 mod real_servers;
 mod reload;

@@ -1,0 +1,199 @@
+//! The manual: pages that are written from the program are what the program says, and what the pages show is understood by it.
+//! `UPDATE_EXPECT=1 cargo nextest run --test it manual` writes them anew.
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use hotshard::config::{Manual, Section};
+
+use crate::repository::{read, root, texts};
+
+#[test]
+fn the_page_of_settings_says_what_the_program_knows() {
+    expect_test::expect_file![root().join("docs/settings.md")].assert_eq(&settings());
+}
+
+fn settings() -> String {
+    let mut page = String::from(
+        "# Settings\n\nWritten from [config/hotshard.toml](../config/hotshard.toml), which is built into the program and is the defaults \
+         themselves. Write only what you want\nto be different; `hotshard check --config FILE` tells what would be watched. Flags win over \
+         variables, variables over the file. A value in\nparentheses is an example of a setting that has no default.\n",
+    );
+    for section in &Manual::get().sections {
+        let heading = if section.list {
+            format!("[[{}]]", section.name)
+        } else {
+            format!("[{}]", section.name)
+        };
+        let _ = write!(page, "\n## {heading}\n\n{}\n", section.help);
+        if !section.settings.is_empty() {
+            page.push_str(&rows(section));
+        }
+    }
+    page
+}
+
+fn rows(section: &Section) -> String {
+    let mut rows = String::from("\n| key | default | what it does | variable |\n|---|---|---|---|\n");
+    let reachable: Vec<&str> = Manual::get()
+        .reachable()
+        .map(|(_, setting)| setting.path.as_str())
+        .collect();
+    for setting in &section.settings {
+        let value = setting.value.to_string();
+        let shown = if setting.is_default {
+            format!("`{}`", value.trim())
+        } else {
+            format!("(`{}`)", value.trim())
+        };
+        let variable = match reachable.contains(&setting.path.as_str()) {
+            true => format!("`{}`", setting.variable()),
+            false => String::new(),
+        };
+        // A bar in a value would end its cell.
+        let help = setting.help.replace('|', "\\|");
+        let _ = writeln!(
+            rows,
+            "| `{}` | {} | {help} | {variable} |",
+            setting.key(),
+            shown.replace('|', "\\|")
+        );
+    }
+    rows
+}
+
+#[test]
+fn the_page_of_commands_says_what_the_program_knows() {
+    expect_test::expect_file![root().join("docs/commands.md")].assert_eq(&commands());
+}
+
+fn commands() -> String {
+    let mut page = String::from(
+        "# Commands\n\nWritten from the program's own help. Results go to standard output, logs to standard error. Exit codes: 0 done, 1 \
+         failed, 2 wrong usage\nor configuration, 3 nothing could be monitored, 130 interrupted before anything was seen. `hotshard man` \
+         prints this as a manual page,\n`hotshard completions bash` the completions of a shell.\n",
+    );
+    for command in hotshard::cli::command()
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+    {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let _ = write!(page, "\n## {}\n\n{about}.\n", command.get_name());
+        page.push_str(&arguments(command));
+        let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines = example
+            .lines()
+            .filter(|line| line.starts_with("  hotshard") || line.starts_with("  redis-cli"));
+        let lines: Vec<&str> = lines.map(str::trim).collect();
+        let _ = write!(page, "\n```sh\n{}\n```\n", lines.join("\n"));
+    }
+    page
+}
+
+fn arguments(command: &clap::Command) -> String {
+    let mut rows = String::new();
+    // Settings have a page of their own.
+    let is_setting = |argument: &clap::Arg| {
+        let heading = argument.get_help_heading().unwrap_or_default();
+        heading.starts_with("Settings")
+    };
+    for argument in command
+        .get_arguments()
+        .filter(|argument| !is_setting(argument) && !argument.is_hide_set())
+    {
+        let values = argument.get_value_names().unwrap_or_default().join(" ");
+        let takes_value = argument.get_action().takes_values();
+        let name = match argument.get_long() {
+            Some(long) if takes_value => format!("--{long} {values}"),
+            Some(long) => format!("--{long}"),
+            None => values,
+        };
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(rows, "| `{name}` | {} |", help.replace('|', "\\|"));
+    }
+    let settings = match command.get_arguments().any(is_setting) {
+        true => "\nAnd every setting as a flag by its path, such as `--monitor.window 5s`: [settings](settings.md).\n",
+        false => "",
+    };
+    match rows.is_empty() {
+        true => settings.to_owned(),
+        false => format!("\n| option | what it does |\n|---|---|\n{rows}{settings}"),
+    }
+}
+
+#[test]
+fn every_configuration_in_the_manual_is_accepted() {
+    let mut tried = 0;
+    for (path, text) in texts("", &["md"]) {
+        for block in toml_blocks(&text) {
+            let folder = tempfile::TempDir::new().expect("a temporary folder");
+            let file = folder.path().join("hotshard.toml");
+            let whole = if block.contains("[[groups]]") {
+                block.clone()
+            } else {
+                format!("{block}\n[[groups]]\nid = \"orders\"\nendpoints = [\"10.0.3.7:6379\"]\n")
+            };
+            std::fs::write(&file, whole).expect("a temporary folder takes a file");
+            let output = Command::new(env!("CARGO_BIN_EXE_hotshard"))
+                .args(["check", "--config"])
+                .arg(&file)
+                .output()
+                .expect("hotshard starts");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{}: {said}\n{block}", path.display());
+            tried += 1;
+        }
+    }
+    assert!(tried >= 2, "the manual shows configurations");
+}
+
+fn toml_blocks(text: &str) -> Vec<String> {
+    let blocks = text.split("\n```toml\n").skip(1);
+    blocks
+        .filter_map(|rest| Some(rest.split_once("\n```")?.0.to_owned()))
+        .collect()
+}
+
+#[test]
+fn every_command_in_the_manual_is_understood() {
+    for (path, text) in texts("", &["md"]) {
+        for line in crate::repository::markdown::shell_lines(&text) {
+            let Some(words) = own_words(&line) else { continue };
+            let parsed = hotshard::cli::command().try_get_matches_from(words);
+            if let Err(error) = parsed {
+                assert!(!error.use_stderr(), "{}: {line}\n{error}", path.display());
+            }
+        }
+    }
+}
+
+/// The words of our own command on the line, without what belongs to the shell.
+fn own_words(line: &str) -> Option<Vec<String>> {
+    let ours = line
+        .split('|')
+        .map(str::trim)
+        .find(|part| part.starts_with("hotshard "))?;
+    let ours = ours.split('>').next().expect("a split has a first part");
+    Some(
+        ours.split_whitespace()
+            .map(|word| word.trim_matches(['\'', '"']).to_owned())
+            .collect(),
+    )
+}
+
+#[test]
+fn every_message_that_troubleshooting_explains_is_one_the_program_has() {
+    let sources: String = texts("src", &["rs"]).into_iter().map(|(_, text)| text).collect();
+    let page = read("docs/troubleshooting.md");
+    let headings: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`'))
+        .collect();
+    assert!(headings.len() >= 10);
+    for heading in headings {
+        // `…` stands for what changes from case to case.
+        for fixed in heading.split('…').map(str::trim).filter(|part| !part.is_empty()) {
+            assert!(sources.contains(fixed), "no message says {fixed:?}");
+        }
+    }
+}
