@@ -2,14 +2,20 @@
 //! they bring along accepted by the program itself.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_yaml_ng::Value;
+use tokio::net::UnixDatagram;
+use tokio::time::timeout;
 
+use crate::harness::process::Process;
 use crate::harness::prometheus::promtool;
 use crate::harness::tools::tool;
 use crate::repository::{read, root};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_hotshard");
+const DEADLINE: Duration = Duration::from_secs(30);
 /// systemd's own scale runs from 0 to 10; what is below 2 it calls OK.
 const EXPOSURE_MAX: &str = "20";
 
@@ -42,6 +48,45 @@ fn the_daemon_speaks_as_the_unit_expects() {
     ] {
         assert!(unit.lines().any(|known| known == line), "{line}");
     }
+}
+
+#[tokio::test]
+async fn the_daemon_tells_systemd_when_it_is_ready_that_it_lives_and_that_it_stops() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let socket = folder.path().join("notify");
+    let listener = UnixDatagram::bind(&socket).expect("a temporary folder takes a socket");
+    let arguments = [
+        format!("NOTIFY_SOCKET={}", socket.display()),
+        PROGRAM.to_owned(),
+        "demo".to_owned(),
+        "--web.listen-address=127.0.0.1:0".to_owned(),
+    ];
+    let mut daemon = Process::start("hotshard", "/usr/bin/env".as_ref(), &arguments, folder.path());
+    for expected in ["READY=1", "WATCHDOG=1"] {
+        hear(&listener, expected).await;
+    }
+    daemon.signal(Signal::TERM);
+    hear(&listener, "STOPPING=1").await;
+    assert!(daemon.end(DEADLINE).await.success());
+}
+
+/// Waits until the daemon says it.
+async fn hear(listener: &UnixDatagram, expected: &str) {
+    let mut said = [0; 256];
+    let heard = async {
+        loop {
+            let length = listener.recv(&mut said).await.expect("a socket can be read");
+            if String::from_utf8_lossy(&said[..length])
+                .lines()
+                .any(|line| line == expected)
+            {
+                return;
+            }
+        }
+    };
+    timeout(DEADLINE, heard)
+        .await
+        .unwrap_or_else(|_| panic!("{expected} isn't said within {DEADLINE:?}"));
 }
 
 #[test]
