@@ -101,10 +101,19 @@ impl Conductor {
         self.ledger.apply(event);
         match event {
             Event::Discovered { group, .. } => vec![Action::Watch(group.clone())],
-            Event::WindowClosed(window) => open(self.rounds.ended(&window.group, &window.shard)),
-            Event::WindowSkipped { group, shard, .. } => open(self.rounds.ended(group, shard)),
+            Event::WindowClosed(window) => self.window_ended(&window.group, &window.shard),
+            Event::WindowSkipped { group, shard, .. } => self.window_ended(group, shard),
             _ => Vec::new(),
         }
+    }
+
+    /// The next window takes its room; after the last one the round is over.
+    fn window_ended(&mut self, group: &GroupKey, shard: &ShardId) -> Vec<Action> {
+        let next = open(self.rounds.ended(group, shard));
+        if !self.rounds.is_running(group) {
+            self.ledger.apply(&Event::RoundEnded(group.clone()));
+        }
+        next
     }
 
     fn begin_round(&mut self, group: &GroupKey, now: Timestamp) -> Vec<Action> {
@@ -123,6 +132,10 @@ impl Conductor {
                 shard,
                 reason: skip.kind(),
             });
+        }
+        // No shard gets a window: the round is over before it began, and what the counters say is all there is.
+        if !self.rounds.is_running(&group.key) {
+            self.ledger.apply(&Event::RoundEnded(group.key.clone()));
         }
         open(begun.open)
     }

@@ -193,6 +193,7 @@ mod tests {
         GroupSnapshot {
             key,
             shards: vec![shard],
+            report: None,
             discovered: None,
             discovery_failures: BTreeMap::new(),
         }

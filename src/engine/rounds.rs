@@ -75,6 +75,11 @@ impl Rounds {
         }
     }
 
+    /// Whether a window of the group is open or waits.
+    pub fn is_running(&self, group: &GroupKey) -> bool {
+        self.open.keys().any(|(open, _)| open == group) || self.waiting.iter().any(|plan| &plan.group == group)
+    }
+
     /// Whether windows are paused.
     pub fn paused(&self) -> bool {
         self.paused
@@ -93,8 +98,7 @@ impl Rounds {
     }
 
     fn refusal(&self, group: &GroupKey) -> Option<Skip> {
-        let running =
-            self.open.keys().any(|(open, _)| open == group) || self.waiting.iter().any(|plan| &plan.group == group);
+        let running = self.is_running(group);
         match () {
             () if !self.settings.enabled => Some(Skip::Disabled),
             () if self.paused => Some(Skip::Paused),

@@ -41,6 +41,7 @@ fn group(index: usize, shards: usize) -> GroupSnapshot {
             .map(|shard| self::shard(&key, shard, shards, index == 0))
             .collect(),
         key,
+        report: None,
         discovered: Some(NOW - Duration::from_secs(40)),
         discovery_failures: [("throttled", 1)].into(),
     }

@@ -3,11 +3,14 @@
 //!
 //! Names are those of the report wherever both show the same.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
-use crate::analysis::report::{Missing, Observation, Report, ReportSettings, SignalFigures, SignalReading, Source};
+use crate::analysis::report::{Diagnosis, Report};
 use crate::analysis::window::{ClosedWindow, Counted};
+use crate::metrics::round;
 use crate::metrics::snapshot::{GroupSnapshot, NodeSnapshot, ShardSnapshot, SignalSnapshot, Snapshot};
 use crate::model::{Ratio, Timestamp};
 
@@ -33,8 +36,16 @@ fn group(group: &GroupSnapshot) -> Value {
         "region": group.key.region,
         "discovered_at": group.discovered.map(moment),
         "discovery_failures": group.discovery_failures,
+        "diagnosis": group.report.iter().flat_map(|report| &report.diagnosis).map(finding).collect::<Vec<_>>(),
         "shards": group.shards.iter().map(shard).collect::<Vec<_>>(),
     })
+}
+
+/// A finding of the last round, with the sentence that says it.
+fn finding(finding: &Diagnosis) -> Value {
+    let mut entry = json!(finding);
+    entry["sentence"] = json!(finding.sentence());
+    entry
 }
 
 fn shard(shard: &ShardSnapshot) -> Value {
@@ -115,52 +126,11 @@ fn window(window: &ClosedWindow) -> Value {
     })
 }
 
-/// The last windows of a group's shards beside each other.
+/// What the last round found; before the first is over, what is known so far.
 pub(super) fn report(group: &GroupSnapshot) -> Report {
-    let mut observations = Vec::new();
-    let mut missing = Vec::new();
-    for shard in &group.shards {
-        match shard.windows.last.as_deref() {
-            Some(window) => observations.push(Observation::of_window(window, Some(figures(shard)))),
-            None => missing.push(Missing {
-                shard: shard.id.clone(),
-                reason: unseen(shard),
-            }),
-        }
-    }
-    Report::compare(
-        &group.key,
-        Source::Serve,
-        observations,
-        missing,
-        &ReportSettings::default(),
-    )
-}
-
-fn figures(shard: &ShardSnapshot) -> SignalFigures {
-    SignalFigures {
-        commands: reading(&shard.commands, |rate| rate.0),
-        bytes_out: reading(&shard.bytes_out, |rate| rate.0),
-        cpu: reading(&shard.cpu, |cores| cores.0),
-    }
-}
-
-fn reading<Unit: Copy>(signal: &SignalSnapshot<Unit>, number: fn(Unit) -> f64) -> SignalReading {
-    SignalReading {
-        rate: signal.rate.map(number),
-        deviation: signal.deviation,
-        skew: signal.skew,
-        status: signal.status,
-    }
-}
-
-/// Why there is no window, as far as it is known.
-fn unseen(shard: &ShardSnapshot) -> String {
-    let reasons: Vec<&str> = shard.windows.skipped.keys().copied().collect();
-    match (shard.windows.active, reasons.is_empty()) {
-        (0, true) => "no window has been due yet".to_owned(),
-        (0, false) => format!("windows were skipped: {}", reasons.join(", ")),
-        _ => "its first window is open".to_owned(),
+    match &group.report {
+        Some(report) => Report::clone(report),
+        None => round::report(group, &BTreeMap::new(), None),
     }
 }
 

@@ -6,4 +6,5 @@ pub mod catalog;
 pub mod exports;
 pub mod ledger;
 pub mod published;
+pub mod round;
 pub mod snapshot;

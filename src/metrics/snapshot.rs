@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::analysis::report::Report;
 use crate::analysis::slot_stats::SlotLoad;
 pub use crate::analysis::status::Status;
 use crate::analysis::window::{ClosedWindow, Rejection, WindowEnd};
@@ -31,6 +32,8 @@ pub struct GroupSnapshot {
     pub key: GroupKey,
     /// Its shards, in the order of their names.
     pub shards: Vec<ShardSnapshot>,
+    /// What the last round found; `None` before the first is over.
+    pub report: Option<Arc<Report>>,
     /// When discovery last succeeded.
     pub discovered: Option<Timestamp>,
     /// Failed discoveries by reason.

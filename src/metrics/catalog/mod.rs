@@ -24,9 +24,10 @@ pub use entry::{Each, Kind, Metric, Unit};
 pub const PREFIX: &str = "hotshard_";
 
 /// The metrics by subject: a heading and its entries.
-pub const SUBJECTS: [(&str, &[Metric]); 4] = [
+pub const SUBJECTS: [(&str, &[Metric]); 5] = [
     ("Nodes", node::METRICS),
     ("Shards", shard::METRICS),
+    ("Diagnosis", shard::DIAGNOSIS),
     ("Windows", window::METRICS),
     ("Discovery and hotshard itself", own::METRICS),
 ];

@@ -1,7 +1,7 @@
 //! What a shard does, and how that compares with its siblings.
 
 use super::super::snapshot::{ShardSnapshot, SignalSnapshot, Status};
-use super::entry::Values::{Shard, ShardBy};
+use super::entry::Values::{GroupBy, Shard, ShardBy};
 use super::entry::{Metric, Unit, counter, gauge};
 use super::figure::Figure;
 use crate::model::Ratio;
@@ -110,6 +110,19 @@ pub(super) const METRICS: &[Metric] = &[
         }),
     ),
 ];
+
+/// Why shards are hot.
+pub(super) const DIAGNOSIS: &[Metric] = &[gauge(
+    "diagnosis_share_ratio",
+    Unit::Ratio,
+    "What part of a hot shard's load the cause has that the last round found; a cause that is no part of the load has no sample.",
+    GroupBy(&["shard", "signal", "cause"], |group, put| {
+        for finding in group.report.iter().flat_map(|report| &report.diagnosis) {
+            let labels = [finding.shard.as_str(), finding.signal.kind(), finding.cause.kind()];
+            put.sample(&labels, finding.share.map(Ratio));
+        }
+    }),
+)];
 
 const STATUSES: [(Status, &str); 6] = [
     (Status::VeryHot, "very_hot"),

@@ -65,6 +65,8 @@ pub enum Event {
         /// The metric label.
         reason: &'static str,
     },
+    /// Every window of a group's round is over.
+    RoundEnded(GroupKey),
     /// The operator paused or resumed windows.
     Paused(bool),
     /// The configuration was read again.

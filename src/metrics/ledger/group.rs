@@ -1,13 +1,16 @@
 //! One group's account: its shards and nodes, and the rounds of polls after which they are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::LedgerSettings;
 use super::event::PollAnswer;
 use super::node::NodeAccount;
 use super::shard::ShardAccount;
+use crate::analysis::report::Report;
 use crate::analysis::status::{Signal, compare};
+use crate::metrics::round;
 use crate::metrics::snapshot::GroupSnapshot;
 use crate::model::{Group, GroupKey, NodeId, ShardId, Timestamp};
 
@@ -21,6 +24,7 @@ pub(super) struct GroupAccount {
     asked: BTreeSet<NodeId>,
     /// When the first of them was.
     round_began: Option<Timestamp>,
+    report: Option<Arc<Report>>,
     discovered: Option<Timestamp>,
     discovery_failures: BTreeMap<&'static str, u64>,
 }
@@ -84,7 +88,7 @@ impl GroupAccount {
             Ok(answer) => {
                 let contribution = account.answered(at, took, answer);
                 if let Some(shard) = self.shards.get_mut(shard) {
-                    shard.add(contribution);
+                    shard.add(at, contribution);
                     shard.slots = answer.slots.clone().or_else(|| shard.slots.take());
                     account.last().into_iter().for_each(|last| shard.observe_offset(last));
                 }
@@ -108,6 +112,16 @@ impl GroupAccount {
         }
     }
 
+    /// The windows of a round are over: what do they say?
+    pub(super) fn round_ended(&mut self, key: &GroupKey) {
+        let circumstances = self
+            .shards
+            .iter()
+            .map(|(id, shard)| (id.clone(), shard.circumstances()));
+        let report = round::report(&self.snapshot(key), &circumstances.collect(), self.report.as_deref());
+        self.report = Some(Arc::new(report));
+    }
+
     pub(super) fn node_mut(&mut self, node: &NodeId) -> Option<&mut NodeAccount> {
         self.nodes.get_mut(node)
     }
@@ -124,6 +138,7 @@ impl GroupAccount {
                 .iter()
                 .map(|(id, shard)| shard.snapshot(id.clone(), &self.nodes_of(id)))
                 .collect(),
+            report: self.report.clone(),
             discovered: self.discovered,
             discovery_failures: self.discovery_failures.clone(),
         }

@@ -17,6 +17,7 @@ mod capped;
 mod event;
 mod group;
 mod node;
+mod recent;
 mod shard;
 mod totals;
 mod windows;
@@ -158,6 +159,11 @@ impl Ledger {
                 self.shard(group, shard)
                     .into_iter()
                     .for_each(|shard| shard.windows.skipped(reason));
+            }
+            Event::RoundEnded(group) => {
+                if let Some(account) = self.groups.get_mut(group) {
+                    account.round_ended(group);
+                }
             }
             Event::Paused(paused) => self.paused = *paused,
             Event::Reloaded { successful } => self.last_reload_successful = *successful,

@@ -64,6 +64,10 @@ pub(super) struct Interval {
 pub(super) struct Contribution {
     /// Calls for clients and CPU time by command.
     pub(super) by_command: Vec<(Arc<str>, u64, Duration)>,
+    /// Connections accepted.
+    pub(super) connections: u64,
+    /// In how long; `None` if that isn't known.
+    pub(super) span: Option<Duration>,
 }
 
 impl NodeAccount {
@@ -260,6 +264,8 @@ impl NodeAccount {
             by_command: by_command
                 .map(|(name, delta)| (Arc::clone(name), credit.of(delta.counted), credit.of_time(delta.time)))
                 .collect(),
+            connections: credit.of(deltas.connections_received.unwrap_or_default()),
+            span: deltas.span,
         }
     }
 

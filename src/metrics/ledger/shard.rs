@@ -6,17 +6,22 @@ use std::time::Duration;
 use super::LedgerSettings;
 use super::capped::CappedTotals;
 use super::node::{Contribution, Interval, NodeAccount};
+use super::recent::RecentWork;
 use super::windows::WindowAccount;
 use crate::analysis::lag::OffsetHistory;
 use crate::analysis::rate::RateWindow;
 use crate::analysis::signal::Observation;
 use crate::analysis::slot_stats::{SlotLoad, hottest, together};
 use crate::analysis::status::{Signal, Standing, StatusSettings, StatusTracker};
+use crate::metrics::round::Circumstances;
 use crate::metrics::snapshot::{ShardSnapshot, SignalSnapshot};
 use crate::model::{PerSecond, Ratio, Role, Seconds, ShardId, SlotSet, Timestamp};
 
 /// So many polls in a row a shard whose nodes change their roles keeps its last figures.
 const HELD_MAX: u32 = 4;
+
+/// Why a shard isn't looked at while somebody else reads a MONITOR stream of the node.
+const OTHER_MONITOR: &str = "other_monitor";
 
 /// What is known of a shard.
 #[derive(Debug)]
@@ -27,6 +32,7 @@ pub(super) struct ShardAccount {
     slot_loads: Vec<SlotLoad>,
     commands_total: CappedTotals<u64>,
     command_cpu_total: CappedTotals<Duration>,
+    recent: RecentWork,
     offsets: OffsetHistory,
     means: Means,
     rates: Rates,
@@ -60,6 +66,7 @@ impl ShardAccount {
             slot_loads: Vec::new(),
             commands_total: CappedTotals::new(settings.limits.commands_max),
             command_cpu_total: CappedTotals::new(settings.limits.commands_max),
+            recent: RecentWork::new(settings.rate_window),
             offsets: OffsetHistory::default(),
             means: Means::new(settings.rate_window),
             rates: Rates::default(),
@@ -75,7 +82,8 @@ impl ShardAccount {
     }
 
     /// Adds what one of its nodes did.
-    pub(super) fn add(&mut self, contribution: Contribution) {
+    pub(super) fn add(&mut self, at: Timestamp, contribution: Contribution) {
+        self.recent.add(at, &contribution);
         let mut by_command = contribution.by_command;
         // Places go to the most frequent first.
         by_command.sort_by_key(|(_, calls, _)| std::cmp::Reverse(*calls));
@@ -124,6 +132,15 @@ impl ShardAccount {
             self.means.push(at, span, &now);
         }
         self.rates = self.means.of(&now);
+    }
+
+    /// What its nodes' counters tell of the last minute, for whoever asks why it is hot.
+    pub(super) fn circumstances(&self) -> Circumstances {
+        Circumstances {
+            costs: self.recent.costs(),
+            connections_per_second: self.recent.connections_per_second(),
+            other_monitor: self.windows.skipped_last() == Some(OTHER_MONITOR),
+        }
     }
 
     pub(super) fn rate(&self, signal: Signal) -> Option<f64> {

@@ -18,6 +18,8 @@ pub(super) struct WindowAccount {
     patterns: CappedTotals<u64>,
     /// Patterns with a share worth a series in the last window that saw keys.
     frequent: BTreeSet<Arc<str>>,
+    /// Why the last round had no window here.
+    skipped_last: Option<&'static str>,
 }
 
 impl WindowAccount {
@@ -28,6 +30,7 @@ impl WindowAccount {
             commands: CappedTotals::new(limits.commands_max),
             patterns: CappedTotals::new(limits.patterns_max),
             frequent: BTreeSet::new(),
+            skipped_last: None,
         }
     }
 
@@ -43,9 +46,15 @@ impl WindowAccount {
 
     pub(super) fn skipped(&mut self, reason: &'static str) {
         *self.totals.skipped.entry(reason).or_default() += 1;
+        self.skipped_last = Some(reason);
+    }
+
+    pub(super) fn skipped_last(&self) -> Option<&'static str> {
+        self.skipped_last
     }
 
     pub(super) fn closed(&mut self, window: &Arc<ClosedWindow>) {
+        self.skipped_last = None;
         let stats = &window.stats;
         let totals = &mut self.totals;
         totals.active = totals.active.saturating_sub(1);

@@ -1,0 +1,100 @@
+//! A group's last windows beside its signals as a report, the verdict on top.
+//!
+//! A pure function of what is known. It refuses to know when a round is over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::snapshot::{GroupSnapshot, ShardSnapshot, SignalSnapshot};
+use crate::analysis::diagnosis::{CommandCost, Seen, ShardEvidence, diagnose};
+use crate::analysis::report::{Missing, Observation, Report, ReportSettings, SignalFigures, SignalReading, Source};
+use crate::model::ShardId;
+
+/// What the nodes' counters tell about a shard's last minute beyond its signals.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// What each command costs.
+    pub costs: BTreeMap<Arc<str>, CommandCost>,
+    /// Connections accepted a second.
+    pub connections_per_second: Option<f64>,
+    /// Whether somebody else reads a MONITOR stream.
+    pub other_monitor: bool,
+}
+
+/// The report of a group, compared with the one before.
+pub fn report(
+    group: &GroupSnapshot,
+    circumstances: &BTreeMap<ShardId, Circumstances>,
+    previous: Option<&Report>,
+) -> Report {
+    let mut observations = Vec::new();
+    let mut missing = Vec::new();
+    for shard in &group.shards {
+        match shard.windows.last.as_deref() {
+            Some(window) => observations.push(Observation::of_window(window, Some(figures(shard)))),
+            None => missing.push(Missing {
+                shard: shard.id.clone(),
+                reason: unseen(shard),
+            }),
+        }
+    }
+    let none = Circumstances::default();
+    let evidence: Vec<ShardEvidence<'_>> = group
+        .shards
+        .iter()
+        .map(|shard| evidence(shard, circumstances.get(&shard.id).unwrap_or(&none)))
+        .collect();
+    let previous = previous.map_or(&[][..], |report| &report.diagnosis);
+    let settings = ReportSettings::default();
+    let compared = Report::compare(&group.key, Source::Serve, observations, missing, &settings);
+    Report {
+        // The counters of all nodes say more than the windows alone, also of shards without one.
+        diagnosis: diagnose(&evidence, previous),
+        ..compared
+    }
+}
+
+fn evidence<'a>(shard: &'a ShardSnapshot, circumstances: &Circumstances) -> ShardEvidence<'a> {
+    ShardEvidence {
+        shard: shard.id.clone(),
+        slots: shard.slots,
+        signals: figures(shard),
+        window: shard.windows.last.as_deref().map(|window| Seen {
+            role: Some(window.role),
+            duration: window.duration(),
+            stats: &window.stats,
+            completeness: window.completeness,
+            coverage: Some(window.coverage),
+        }),
+        costs: circumstances.costs.clone(),
+        connections_per_second: circumstances.connections_per_second,
+        other_monitor: circumstances.other_monitor,
+    }
+}
+
+fn figures(shard: &ShardSnapshot) -> SignalFigures {
+    SignalFigures {
+        commands: reading(&shard.commands, |rate| rate.0),
+        bytes_out: reading(&shard.bytes_out, |rate| rate.0),
+        cpu: reading(&shard.cpu, |cores| cores.0),
+    }
+}
+
+fn reading<Unit: Copy>(signal: &SignalSnapshot<Unit>, number: fn(Unit) -> f64) -> SignalReading {
+    SignalReading {
+        rate: signal.rate.map(number),
+        deviation: signal.deviation,
+        skew: signal.skew,
+        status: signal.status,
+    }
+}
+
+/// Why there is no window, as far as it is known.
+fn unseen(shard: &ShardSnapshot) -> String {
+    let reasons: Vec<&str> = shard.windows.skipped.keys().copied().collect();
+    match (shard.windows.active, reasons.is_empty()) {
+        (0, true) => "no window has been due yet".to_owned(),
+        (0, false) => format!("windows were skipped: {}", reasons.join(", ")),
+        _ => "its first window is open".to_owned(),
+    }
+}
