@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -19,6 +20,9 @@ use crate::metrics::published::Published;
 
 /// How many orders may wait for the engine.
 const ORDERS_WAITING: usize = 16;
+
+/// A watchdog less patient than this would end us over a short pause: the engine's own beat is a second.
+const WATCHDOG_MIN: Duration = Duration::from_secs(5);
 
 /// A bound on the whole stop, beyond the graces of the parts.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
@@ -117,7 +121,24 @@ impl Signals {
 
 /// Tells systemd when we are ready, that we live (while the engine publishes), and that we stop. Without systemd it does nothing.
 async fn tell_supervisor(published: Published, shutdown: CancellationToken) {
-    let (mut changes, mut ready) = (published.changes(), false);
+    let patience = sd_notify::watchdog_enabled();
+    if let Some(patience) = patience.filter(|patience| *patience < WATCHDOG_MIN) {
+        warn!(
+            "WatchdogSec is {patience:?}; set at least {WATCHDOG_MIN:?}, or a short pause of the machine ends hotshard"
+        );
+    }
+    supervise(published, patience, shutdown, notify).await;
+}
+
+/// A sign of life goes out after something was published, at most four times in the patience of the watchdog: an engine that hangs
+/// publishes nothing, so it is started anew.
+async fn supervise(
+    published: Published,
+    patience: Option<Duration>,
+    shutdown: CancellationToken,
+    mut notify: impl FnMut(sd_notify::NotifyState<'static>),
+) {
+    let (mut changes, mut ready, mut last) = (published.changes(), false, None::<Instant>);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
@@ -125,15 +146,57 @@ async fn tell_supervisor(published: Published, shutdown: CancellationToken) {
         }
         if !ready && http::is_ready(&published.load()) {
             ready = true;
-            notify(&[sd_notify::NotifyState::Ready]);
+            notify(sd_notify::NotifyState::Ready);
         }
-        notify(&[sd_notify::NotifyState::Watchdog]);
+        if let Some(patience) = patience
+            && last.is_none_or(|last| last.elapsed() >= patience / 4)
+        {
+            last = Some(Instant::now());
+            notify(sd_notify::NotifyState::Watchdog);
+        }
     }
-    notify(&[sd_notify::NotifyState::Stopping]);
+    notify(sd_notify::NotifyState::Stopping);
 }
 
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+fn notify(state: sd_notify::NotifyState<'static>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
         warn!("cannot notify systemd: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::metrics::snapshot::Snapshot;
+    use crate::model::Timestamp;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frozen_engine_gives_the_watchdog_no_sign_of_life() {
+        let (published, shutdown) = (Published::new(), CancellationToken::new());
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
+        let patience = Some(Duration::from_secs(20));
+        let supervisor = tokio::spawn(supervise(published.clone(), patience, shutdown.clone(), move |state| {
+            tell.lock().expect("nobody panics").push(format!("{state:?}"));
+        }));
+        let publish = async || {
+            published.store(Snapshot {
+                at: Timestamp(1),
+                ..Snapshot::default()
+            });
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        for _ in 0..11 {
+            publish().await;
+        }
+        // The engine freezes for longer than systemd waits.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        publish().await;
+        shutdown.cancel();
+        supervisor.await.expect("it ends");
+        let told = told.lock().expect("nobody panics").join(" ");
+        assert_eq!(told, "Ready Watchdog Watchdog Watchdog Stopping");
     }
 }

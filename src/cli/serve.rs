@@ -6,8 +6,9 @@ use tracing::{info, warn};
 
 use super::configuration::Configuration;
 use super::reach::reach;
-use super::{Outcome, SettingsArgs, daemon};
+use super::{Outcome, SettingsArgs, UsageError, daemon};
 use crate::config::{GroupSettings, Members, Settings};
+use crate::discovery::instance::Instance;
 use crate::engine::discover::{Source, Watch};
 use crate::node::Pace;
 
@@ -15,16 +16,24 @@ use crate::node::Pace;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  hotshard serve --config hotshard.toml --web.listen-address 127.0.0.1:9468")]
 pub(super) struct ServeArgs {
+    /// Which of several instances this is, from 0; unsaid, the number that HOSTNAME ends in, as in a StatefulSet
+    #[arg(long, value_name = "I", env = "HOTSHARD_INSTANCE_INDEX")]
+    instance_index: Option<u32>,
+    /// How many instances share the groups, each group watched by one of them
+    #[arg(long, value_name = "N", env = "HOTSHARD_INSTANCE_COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    instance_count: u32,
     #[command(flatten)]
     settings: SettingsArgs,
 }
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
+    let instance = args.instance()?;
     let (args, pace) = (args.settings.clone(), Pace::new());
     let read = move || {
-        let loaded = args.load()?;
-        loaded.settings.require_groups()?;
-        Ok(loaded.settings)
+        let mut settings = args.load()?.settings;
+        settings.require_groups()?;
+        settings.groups.retain(|group| instance.owns(&group.key()));
+        Ok(settings)
     };
     let configuration = Configuration::new(read, move |settings| watches(settings, &pace))?;
     super::log::start(&configuration.settings().log);
@@ -35,6 +44,14 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
         Ok(())
     });
     super::runtime()?.block_on(daemon)
+}
+
+impl ServeArgs {
+    fn instance(&self) -> Result<Instance, UsageError> {
+        let hostname = std::env::var("HOSTNAME").ok();
+        Instance::among(self.instance_count, self.instance_index, hostname.as_deref())
+            .map_err(|error| UsageError(error.to_string()))
+    }
 }
 
 /// How each group of the configuration is reached. Certificates are read now, so that a wrong path is known at the start.

@@ -6,5 +6,6 @@
 pub mod answers;
 pub mod elasticache;
 pub mod fixed;
+pub mod instance;
 pub mod role;
 pub mod topology;

@@ -25,6 +25,7 @@ mod replication_lag;
 mod repository;
 mod service;
 mod serving;
+mod scraping;
 mod signals;
 mod sources;
 mod stage;

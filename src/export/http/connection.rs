@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::patient::Patient;
 use super::security::Security;
 use crate::metrics::published::Published;
 
@@ -22,6 +23,8 @@ use crate::metrics::published::Published;
 const CONNECTIONS_MAX: usize = 1_024;
 /// From one answer, or the connection's start, to the end of the next request's header: longer than the usual scrape interval.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
+/// How long a client may take nothing of an answer that waits for it.
+const READ_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a client may take to set up TLS.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// What one request's header may hold.
@@ -125,7 +128,10 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, router: Ro
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME_MAX)
         .max_buf_size(HEADER_BYTES_MAX);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection = builder.serve_connection(
+        TokioIo::new(Patient::new(stream, READ_TIME_MAX)),
+        TowerToHyperService::new(router),
+    );
     tokio::pin!(connection);
     // How a client leaves is its own affair: there is nothing to do about an error here.
     tokio::select! {

@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod listen;
 mod order;
+mod patient;
 mod routes;
 mod security;
 mod settings;

@@ -34,7 +34,22 @@ impl Hotshard {
         Self::start_in(TempDir::new().expect("a temporary folder"), arguments).await
     }
 
+    /// The same, but waits only until it listens: with TLS or a password of its own, plain requests have no answer.
+    pub(crate) async fn listening(arguments: &[&str]) -> Self {
+        Self::listen_in(TempDir::new().expect("a temporary folder"), arguments).await
+    }
+
     async fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
+        let hotshard = Self::listen_in(folder, arguments).await;
+        let ready = async || match hotshard.get("/readyz").await {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            other => Err(other),
+        };
+        eventually("hotshard is ready", START_DEADLINE, ready).await;
+        hotshard
+    }
+
+    async fn listen_in(folder: TempDir, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments
             .iter()
             .chain(&["--web.listen-address", "127.0.0.1:0"])
@@ -50,17 +65,11 @@ impl Hotshard {
         };
         let address = eventually("hotshard says where it listens", START_DEADLINE, listening).await;
         let address = address.unwrap_or_else(|words| panic!("hotshard {arguments:?} ended: {words}"));
-        let hotshard = Self {
+        Self {
             address,
             process,
             folder,
-        };
-        let ready = async || match hotshard.get("/readyz").await {
-            Ok(answer) if answer.status == 200 => Ok(()),
-            other => Err(other),
-        };
-        eventually("hotshard is ready", START_DEADLINE, ready).await;
-        hotshard
+        }
     }
 
     /// `GET path`.
