@@ -112,8 +112,10 @@ fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<String> {
             .collect()
     }
     let mut kept = differences("web", &table(&old.web), &table(&new.web));
+    kept.extend(differences("otlp", &table(&old.otlp), &table(&new.otlp)));
     kept.extend(differences("log", &table(&old.log), &table(&new.log)));
     new.web = old.web.clone();
+    new.otlp = old.otlp.clone();
     new.log = old.log.clone();
     kept
 }

@@ -15,6 +15,7 @@ use super::configuration::Configuration;
 use super::{Outcome, desk};
 use crate::engine;
 use crate::export::http::{self, Order, Request};
+use crate::export::otlp::{OtlpSettings, Push, Pusher};
 use crate::metrics::ledger::Ledger;
 use crate::metrics::published::Published;
 
@@ -38,6 +39,7 @@ pub(super) async fn run(
     let bound = http::bind(settings.web.clone()).await?;
     announce(&bound.addresses())?;
     let (published, shutdown) = (Published::new(), CancellationToken::new());
+    let pusher = push(&settings.otlp, &published).await?;
     let (orders, ordered) = mpsc::channel(ORDERS_WAITING);
     let (instructions, instructed) = mpsc::channel(ORDERS_WAITING);
     let mut parts = JoinSet::new();
@@ -55,9 +57,24 @@ pub(super) async fn run(
     info!("stopping");
     shutdown.cancel();
     let stopped = tokio::time::timeout(STOP_PATIENCE, join(parts)).await;
+    // The engine has published its last figures by now.
+    if let Some(pusher) = pusher {
+        tokio::task::spawn_blocking(move || pusher.stop()).await?;
+    }
     ended?;
     stopped.context("could not stop in time; what was open is dropped")??;
     Ok(Outcome::Done)
+}
+
+/// Begins to push figures, if a collector is named.
+async fn push(settings: &OtlpSettings, published: &Published) -> anyhow::Result<Option<Pusher>> {
+    let Some(push) = Push::resolve(settings, |name| std::env::var(name).ok())? else {
+        return Ok(None);
+    };
+    let published = published.clone();
+    // The client of HTTP blocks while it is built.
+    let started = tokio::task::spawn_blocking(move || Pusher::start(&push, &published)).await?;
+    Ok(Some(started?))
 }
 
 async fn join(mut parts: JoinSet<()>) -> anyhow::Result<()> {
@@ -175,6 +192,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_frozen_engine_gives_the_watchdog_no_sign_of_life() {
         let (published, shutdown) = (Published::new(), CancellationToken::new());
+        let pusher = push(&settings.otlp, &published).await?;
         let told = Arc::new(Mutex::new(Vec::new()));
         let tell = Arc::clone(&told);
         let patience = Some(Duration::from_secs(20));

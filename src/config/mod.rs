@@ -29,6 +29,7 @@ use crate::analysis::pattern::PatternSettings;
 use crate::analysis::status::StatusSettings;
 use crate::engine::settings::{DiscoverySettings, GuardSettings, MonitorSettings, PollSettings};
 use crate::export::http::WebSettings;
+use crate::export::otlp::OtlpSettings;
 use crate::metrics::ledger::{LedgerSettings, LimitSettings};
 use crate::node::{AuthSettings, TlsSettings};
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Where figures leave.
     pub web: WebSettings,
+    /// Where figures are pushed.
+    pub otlp: OtlpSettings,
     /// What is said on standard error.
     pub log: LogSettings,
 }

@@ -5,6 +5,7 @@ mod fabricated;
 pub mod http;
 mod label;
 mod openmetrics;
+pub mod otlp;
 mod page;
 pub mod prometheus;
 mod view;

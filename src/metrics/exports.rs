@@ -1,4 +1,4 @@
-//! What the exporters count about themselves: requests answered, connections refused.
+//! What the exporters count about themselves: requests answered, connections refused, pushes and what became of them.
 //!
 //! They are no part of the snapshot, because the engine that makes it knows no exporter.
 
@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct ExportTotals {
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     connections_refused: AtomicU64,
+    pushes: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl ExportTotals {
@@ -23,6 +24,17 @@ impl ExportTotals {
     /// Counts a connection that was closed at once because too many were open.
     pub fn refused(&self) {
         self.connections_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a push to a collector by what became of it.
+    pub fn pushed(&self, outcome: &'static str) {
+        let mut pushes = self.pushes.lock().unwrap_or_else(PoisonError::into_inner);
+        *pushes.entry(outcome).or_default() += 1;
+    }
+
+    /// Pushes by what became of them.
+    pub fn pushes(&self) -> BTreeMap<&'static str, u64> {
+        self.pushes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Requests by route and status.

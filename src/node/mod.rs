@@ -35,7 +35,7 @@ pub use link::{ClientLine, Link, LinkSettings, Version};
 pub use network::{Network, Pace};
 use simulated::Stage;
 pub use tap::{Chunk, Cut, Tap, TapError, TapSettings};
-pub use tls::{TlsError, TlsSettings};
+pub use tls::{TlsError, TlsSettings, client_config};
 
 /// A connection's bytes, whatever carries them: TCP, TLS, or memory.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {

@@ -111,6 +111,12 @@ impl Encryption {
     }
 }
 
+/// The settings as rustls has them, for a peer that isn't one of the nodes.
+pub fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
+    let encryption = Encryption::new(settings)?;
+    Ok(Arc::unwrap_or_clone(encryption.config))
+}
+
 /// What a failed handshake means.
 pub(super) fn explain(endpoint: &Endpoint, error: io::Error) -> LinkError {
     let endpoint = endpoint.clone();

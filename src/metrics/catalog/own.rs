@@ -70,4 +70,14 @@ pub(super) const METRICS: &[Metric] = &[
         "HTTP connections closed at once because too many were open.",
         ExportsBy(&[], |exports, put| put.sample(&[], exports.connections_refused())),
     ),
+    counter(
+        "otlp_exports_total",
+        Unit::Count("push"),
+        "Pushes of figures to an OpenTelemetry collector, by what became of them: ok, failed or timed_out.",
+        ExportsBy(&["outcome"], |exports, put| {
+            for (outcome, count) in exports.pushes() {
+                put.sample(&[outcome], count);
+            }
+        }),
+    ),
 ];

@@ -46,6 +46,7 @@ fn row(metric: &Metric) -> String {
 fn unit(metric: &Metric) -> String {
     match metric.unit {
         Unit::Count("discovery") => "discoveries".to_owned(),
+        Unit::Count("push") => "pushes".to_owned(),
         Unit::Count(thing) => format!("{thing}s"),
         Unit::Flag => "0 or 1".to_owned(),
         Unit::Ratio => "ratio".to_owned(),
