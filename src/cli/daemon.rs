@@ -52,8 +52,8 @@ pub(super) async fn run(
     ));
     parts.spawn(desk::run(configuration, ordered, instructions, shutdown.clone()));
     parts.spawn(bound.serve(published.clone(), orders.clone(), shutdown.clone()));
-    parts.spawn(tell_supervisor(published, shutdown.clone()));
-    let ended = obey(signals, &orders, &mut parts).await;
+    parts.spawn(tell_supervisor(published.clone(), shutdown.clone()));
+    let ended = obey(signals, &orders, &published, &mut parts).await;
     info!("stopping");
     shutdown.cancel();
     let stopped = tokio::time::timeout(STOP_PATIENCE, join(parts)).await;
@@ -85,17 +85,24 @@ async fn join(mut parts: JoinSet<()>) -> anyhow::Result<()> {
 }
 
 /// Carries out what signals ask, until one asks to stop or a part of the daemon ends by itself, which it never should.
-async fn obey(mut signals: Signals, orders: &mpsc::Sender<Order>, parts: &mut JoinSet<()>) -> anyhow::Result<()> {
-    let mut paused = false;
+async fn obey(
+    mut signals: Signals,
+    orders: &mpsc::Sender<Order>,
+    published: &Published,
+    parts: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return Ok(()),
             _ = signals.interrupt.recv() => return Ok(()),
             _ = signals.reload.recv() => order(orders, Request::Reload).await,
             _ = signals.pause.recv() => {
-                paused = !paused;
-                order(orders, if paused { Request::Pause } else { Request::Resume }).await;
+                let paused = published.load().paused;
+                order(orders, if paused { Request::Resume } else { Request::Pause }).await;
             }
+            _ = signals.round.recv() => for group in &published.load().groups {
+                order(orders, Request::Round(group.key.clone())).await;
+            },
             Some(part) = parts.join_next() => return part.context("a part of the daemon panicked"),
         }
     }
@@ -123,6 +130,7 @@ struct Signals {
     interrupt: Signal,
     reload: Signal,
     pause: Signal,
+    round: Signal,
 }
 
 impl Signals {
@@ -132,6 +140,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             reload: signal(SignalKind::hangup())?,
             pause: signal(SignalKind::user_defined2())?,
+            round: signal(SignalKind::user_defined1())?,
         })
     }
 }
@@ -192,7 +201,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_frozen_engine_gives_the_watchdog_no_sign_of_life() {
         let (published, shutdown) = (Published::new(), CancellationToken::new());
-        let pusher = push(&settings.otlp, &published).await?;
         let told = Arc::new(Mutex::new(Vec::new()));
         let tell = Arc::clone(&told);
         let patience = Some(Duration::from_secs(20));

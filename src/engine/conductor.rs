@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use crate::metrics::ledger::{Event, Ledger, LedgerSettings};
 use crate::metrics::snapshot::{GroupSnapshot, ShardSnapshot, Snapshot, Status};
-use crate::model::{Group, GroupKey, ShardId, Timestamp};
+use crate::model::{Group, GroupKey, NodeId, ShardId, Timestamp};
+use crate::schedule::Schedule;
 
-use super::round::WindowPlan;
+use super::rest::Outcome;
+use super::round::{Skip, WindowPlan};
 use super::rounds::Rounds;
 use super::settings::MonitorSettings;
 
@@ -45,7 +47,12 @@ pub struct Conductor {
     ledger: Ledger,
     rounds: Rounds,
     hot: HotWatch,
+    started: Option<Timestamp>,
 }
+
+/// So long after the start no window opens by itself but those an interval brings: a crash loop of ours must not open one after
+/// the other.
+const SETTLING: Duration = Duration::from_secs(30);
 
 /// When a shard that turned hot is looked at out of turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,13 +79,23 @@ impl Conductor {
             hot: HashMap::new(),
             looked: HashMap::new(),
         };
-        Self { ledger, rounds, hot }
+        Self {
+            ledger,
+            rounds,
+            hot,
+            started: None,
+        }
     }
 
     /// Takes note of what happened and says what is to be done about it.
     pub fn take(&mut self, happening: Happening, now: Timestamp) -> Vec<Action> {
+        self.started.get_or_insert(now);
         match happening {
-            Happening::Told(event) => self.told(&event),
+            Happening::Told(event) => self.told(&event, now),
+            Happening::RoundDue(group) if self.is_settling(now) && self.is_cron() => {
+                self.skip_round(&group, now, Skip::JustStarted);
+                Vec::new()
+            }
             Happening::RoundDue(group) | Happening::RoundWanted(group) => self.begin_round(&group, now),
             Happening::Pause(paused) => self.pause(paused),
             Happening::Tick(at) => self.tick(at),
@@ -97,11 +114,18 @@ impl Conductor {
         self.ledger.snapshot(at)
     }
 
-    fn told(&mut self, event: &Event) -> Vec<Action> {
+    fn told(&mut self, event: &Event, now: Timestamp) -> Vec<Action> {
         self.ledger.apply(event);
         match event {
             Event::Discovered { group, .. } => vec![Action::Watch(group.clone())],
-            Event::WindowClosed(window) => self.window_ended(&window.group, &window.shard),
+            Event::WindowClosed(window) => {
+                self.judge(&window.group, &window.node, Outcome::of(window.end), now);
+                self.window_ended(&window.group, &window.shard)
+            }
+            Event::WindowFailed { group, shard, node, .. } => {
+                self.judge(group, node, Outcome::Bad, now);
+                self.window_ended(group, shard)
+            }
             Event::WindowSkipped { group, shard, .. } => self.window_ended(group, shard),
             _ => Vec::new(),
         }
@@ -116,16 +140,47 @@ impl Conductor {
         next
     }
 
+    fn judge(&mut self, group: &GroupKey, node: &NodeId, outcome: Outcome, now: Timestamp) {
+        if let Some(open) = self.rounds.judge(group, node, outcome, now) {
+            self.ledger.apply(&Event::Circuit {
+                group: group.clone(),
+                node: node.clone(),
+                open,
+            });
+        }
+    }
+
+    fn is_settling(&self, now: Timestamp) -> bool {
+        self.started.is_none_or(|started| now.since(started) < SETTLING)
+    }
+
+    /// An interval's first tick comes a whole interval after the start; a calendar's may come at once.
+    fn is_cron(&self) -> bool {
+        matches!(self.rounds.schedule(), Schedule::Cron(_))
+    }
+
+    fn skip_round(&mut self, group: &GroupKey, now: Timestamp, skip: Skip) {
+        let snapshot = self.ledger.snapshot(now);
+        let known = snapshot.groups.iter().find(|known| &known.key == group);
+        for shard in known.into_iter().flat_map(|known| &known.shards) {
+            self.ledger.apply(&Event::WindowSkipped {
+                group: group.clone(),
+                shard: shard.id.clone(),
+                reason: skip.kind(),
+            });
+        }
+    }
+
     fn begin_round(&mut self, group: &GroupKey, now: Timestamp) -> Vec<Action> {
         let snapshot = self.ledger.snapshot(now);
         match snapshot.groups.iter().find(|known| &known.key == group) {
-            Some(known) => self.begin(known),
+            Some(known) => self.begin(known, now),
             None => Vec::new(),
         }
     }
 
-    fn begin(&mut self, group: &GroupSnapshot) -> Vec<Action> {
-        let begun = self.rounds.begin(group);
+    fn begin(&mut self, group: &GroupSnapshot, now: Timestamp) -> Vec<Action> {
+        let begun = self.rounds.begin(group, now);
         for (shard, skip) in begun.skipped {
             self.ledger.apply(&Event::WindowSkipped {
                 group: group.key.clone(),
@@ -143,7 +198,7 @@ impl Conductor {
     fn pause(&mut self, paused: bool) -> Vec<Action> {
         self.ledger.apply(&Event::Paused(paused));
         for plan in self.rounds.pause(paused) {
-            let reason = super::round::Skip::Paused.kind();
+            let reason = Skip::Paused.kind();
             self.ledger.apply(&Event::WindowSkipped {
                 group: plan.group,
                 shard: plan.shard,
@@ -158,9 +213,12 @@ impl Conductor {
         let snapshot = self.ledger.snapshot(at);
         self.rounds
             .keep(|group| snapshot.groups.iter().any(|known| &known.key == group));
+        if self.is_settling(at) {
+            return Vec::new();
+        }
         let due = self.hot.newly_hot(&snapshot);
         due.into_iter()
-            .flat_map(|group| self.begin(&snapshot.groups[group]))
+            .flat_map(|group| self.begin(&snapshot.groups[group], at))
             .collect()
     }
 }

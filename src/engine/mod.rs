@@ -10,6 +10,7 @@ pub mod guard;
 pub mod poller;
 pub mod precheck;
 mod reload;
+pub mod rest;
 pub mod round;
 pub mod rounds;
 pub mod settings;
@@ -42,7 +43,7 @@ use poller::Watched;
 use round::WindowPlan;
 use rounds::Rounds;
 use settings::{GuardSettings, MonitorSettings, PollSettings};
-use warden::GuardThread;
+use warden::{GuardThread, Unguarded};
 use window::NoWindow;
 
 /// How many tellings of workers may wait; a worker that finds the queue full waits, and its node's next poll is skipped.
@@ -352,7 +353,15 @@ fn start(
 
 fn refused(plan: &WindowPlan, error: &NoWindow) -> Event {
     warn!(group = %plan.group, shard = %plan.shard, node = %plan.node, "no window: {error}");
-    skipped(plan, error.kind())
+    if let NoWindow::Unguarded(Unguarded::Refused(refusal)) = error {
+        return skipped(plan, refusal.kind());
+    }
+    Event::WindowFailed {
+        group: plan.group.clone(),
+        shard: plan.shard.clone(),
+        node: plan.node.clone(),
+        reason: error.kind(),
+    }
 }
 
 fn skipped(plan: &WindowPlan, reason: &'static str) -> Event {

@@ -134,15 +134,21 @@ pub fn admit(candidate: &Candidate, wanted: Duration, settings: &GuardSettings) 
         .max(SHORTEST.min(wanted)))
 }
 
-/// What a window costs the engine's thread at the traffic seen between two looks, in cores; `None` if that can't be told.
-pub fn predicted_cost(before: &Look, after: &Look) -> Option<Ratio> {
+/// What a window costs the engine's thread at the traffic seen between two looks, in cores; by the bytes or by the commands,
+/// whichever is more. Nothing where neither is known.
+pub fn predicted_cost(before: &Look, after: &Look) -> Ratio {
     let seconds = after.at.saturating_sub(before.at).as_secs_f64();
     let (old, new) = (&before.reading, &after.reading);
+    let increase = |old: Option<u64>, new: Option<u64>| new.zip(old).map_or(0, |(new, old)| new.saturating_sub(old));
     // Replication is among the input.
-    let bytes = new.input?.0.checked_sub(old.input?.0)?;
-    let commands = new.commands_processed?.checked_sub(old.commands_processed?)?;
+    let bytes = increase(old.input.map(|bytes| bytes.0), new.input.map(|bytes| bytes.0));
+    let commands = increase(old.commands_processed, new.commands_processed);
     let nanoseconds = (bytes as f64 * NANOSECONDS_PER_BYTE).max(commands as f64 * NANOSECONDS_PER_COMMAND);
-    (seconds > 0.0).then(|| Ratio(nanoseconds / 1e9 / seconds))
+    if seconds > 0.0 {
+        Ratio(nanoseconds / 1e9 / seconds)
+    } else {
+        Ratio(0.0)
+    }
 }
 
 fn refuse_unfit(candidate: &Candidate) -> Result<(), Refusal> {
@@ -182,7 +188,7 @@ fn affordable(
     wanted: Duration,
     settings: &GuardSettings,
 ) -> Result<Duration, Refusal> {
-    let cost = predicted_cost(&candidate.before, &candidate.after).unwrap_or_default();
+    let cost = predicted_cost(&candidate.before, &candidate.after);
     match () {
         () if cost <= settings.predicted_cost_max => Ok(wanted),
         () if cost.0 + busy.0 <= 1.0 => Ok((wanted / SHORTENED).max(SHORTEST).min(wanted)),

@@ -50,6 +50,12 @@ pub enum Skip {
     NoPrimary,
     /// The node's link to its primary is down, so it doesn't see the shard's writes.
     ReplicaUnlinked,
+    /// A window on the node failed or did harm; it is left alone for a while.
+    BackingOff,
+    /// Windows on the node failed or did harm several times running.
+    CircuitOpen,
+    /// hotshard has only just started: a crash loop of ours must not open window after window.
+    JustStarted,
 }
 
 impl Skip {
@@ -63,6 +69,9 @@ impl Skip {
             Self::NoReplica => "no_replica",
             Self::NoPrimary => "no_primary",
             Self::ReplicaUnlinked => "replica_unlinked",
+            Self::BackingOff => "backing_off",
+            Self::CircuitOpen => "circuit_open",
+            Self::JustStarted => "just_started",
         }
     }
 }
@@ -77,12 +86,17 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// A choice for every shard of the group.
-    pub fn choose(&mut self, group: &GroupSnapshot, settings: &MonitorSettings) -> Vec<Choice> {
+    /// A choice for every shard of the group; no node that `rests`.
+    pub fn choose(
+        &mut self,
+        group: &GroupSnapshot,
+        settings: &MonitorSettings,
+        rests: impl Fn(&NodeId) -> Option<Skip>,
+    ) -> Vec<Choice> {
         group
             .shards
             .iter()
-            .map(|shard| self.choose_node(&group.key, shard, settings))
+            .map(|shard| self.choose_node(&group.key, shard, settings, &rests))
             .collect()
     }
 
@@ -91,8 +105,16 @@ impl Rotation {
         self.turns.retain(|(group, _), _| exists(group));
     }
 
-    fn choose_node(&mut self, group: &GroupKey, shard: &ShardSnapshot, settings: &MonitorSettings) -> Choice {
-        let candidates = candidates(shard, settings).map_err(|skip| (shard.id.clone(), skip))?;
+    fn choose_node(
+        &mut self,
+        group: &GroupKey,
+        shard: &ShardSnapshot,
+        settings: &MonitorSettings,
+        rests: &impl Fn(&NodeId) -> Option<Skip>,
+    ) -> Choice {
+        let refused = |skip| (shard.id.clone(), skip);
+        let candidates = candidates(shard, settings).map_err(refused)?;
+        let candidates = rested(candidates, rests).map_err(refused)?;
         let turn = self.turns.entry((group.clone(), shard.id.clone())).or_default();
         let node = candidates[*turn % candidates.len()];
         *turn = turn.wrapping_add(1);
@@ -107,6 +129,22 @@ impl Rotation {
             commands_max: settings.commands_max,
             bytes_max: settings.bytes_max,
         })
+    }
+}
+
+/// Those that don't rest; why the first one does, if all do.
+fn rested<'a>(
+    candidates: Vec<&'a NodeSnapshot>,
+    rests: &impl Fn(&NodeId) -> Option<Skip>,
+) -> Result<Vec<&'a NodeSnapshot>, Skip> {
+    let resting = candidates.first().and_then(|node| rests(&node.id));
+    let rested: Vec<_> = candidates
+        .into_iter()
+        .filter(|node| rests(&node.id).is_none())
+        .collect();
+    match resting {
+        Some(skip) if rested.is_empty() => Err(skip),
+        _ => Ok(rested),
     }
 }
 
@@ -220,6 +258,7 @@ mod tests {
             role: Some(role),
             engine: None,
             sources: Sources::default(),
+            circuit_open: false,
             gauges: NodeGauges {
                 link_up: Some(!words.contains(&"unlinked")),
                 ..NodeGauges::default()
@@ -247,8 +286,13 @@ mod tests {
 
     fn check(choice: NodeChoice, nodes: &str, expected: &str) {
         let (group, mut rotation) = (group(nodes), Rotation::default());
+        let rests = |node: &NodeId| {
+            nodes
+                .contains(&format!("{node} replica rests"))
+                .then_some(Skip::BackingOff)
+        };
         let rounds: Vec<_> = (0..3)
-            .flat_map(|_| rotation.choose(&group, &settings(choice)))
+            .flat_map(|_| rotation.choose(&group, &settings(choice), rests))
             .map(|choice| match choice {
                 Ok(plan) => plan.node.to_string(),
                 Err((_, skip)) => skip.kind().to_owned(),
@@ -282,6 +326,16 @@ mod tests {
             NodeChoice::Primary,
             "a primary down, b replica",
             "no_primary no_primary no_primary",
+        );
+    }
+
+    #[test]
+    fn a_node_that_rests_is_passed_over() {
+        check(NodeChoice::Replica, "a primary, b replica rests, c replica", "c c c");
+        check(
+            NodeChoice::Replica,
+            "a primary, b replica rests",
+            "backing_off backing_off backing_off",
         );
     }
 

@@ -3,10 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::metrics::snapshot::GroupSnapshot;
-use crate::model::{GroupKey, ShardId};
+use crate::model::{GroupKey, NodeId, ShardId, Timestamp};
 
+use super::rest::{Outcome, Rests};
 use super::round::{Rotation, Skip, WindowPlan};
 use super::settings::MonitorSettings;
+use crate::schedule::Schedule;
 
 /// Keeps rounds from overlapping and windows from being too many.
 #[derive(Debug)]
@@ -14,6 +16,7 @@ pub struct Rounds {
     settings: MonitorSettings,
     paused: bool,
     rotation: Rotation,
+    rests: Rests,
     open: HashMap<(GroupKey, ShardId), WindowPlan>,
     waiting: VecDeque<WindowPlan>,
 }
@@ -34,13 +37,14 @@ impl Rounds {
             settings,
             paused: false,
             rotation: Rotation::default(),
+            rests: Rests::default(),
             open: HashMap::new(),
             waiting: VecDeque::new(),
         }
     }
 
     /// Begins a round over `group`, unless windows are off or its last round still runs.
-    pub fn begin(&mut self, group: &GroupSnapshot) -> Begun {
+    pub fn begin(&mut self, group: &GroupSnapshot, now: Timestamp) -> Begun {
         if let Some(skip) = self.refusal(&group.key) {
             let skipped = group.shards.iter().map(|shard| (shard.id.clone(), skip)).collect();
             return Begun {
@@ -49,7 +53,8 @@ impl Rounds {
             };
         }
         let mut begun = Begun::default();
-        for choice in self.rotation.choose(group, &self.settings) {
+        let rests = |node: &NodeId| self.rests.of(&group.key, node, now);
+        for choice in self.rotation.choose(group, &self.settings, rests) {
             match choice {
                 Ok(plan) => self.waiting.push_back(plan),
                 Err(skipped) => begun.skipped.push(skipped),
@@ -63,6 +68,16 @@ impl Rounds {
     pub fn ended(&mut self, group: &GroupKey, shard: &ShardId) -> Vec<WindowPlan> {
         self.open.remove(&(group.clone(), shard.clone()));
         self.fill()
+    }
+
+    /// Takes what became of a window on the node. Whether its circuit is open now, if that has changed.
+    pub fn judge(&mut self, group: &GroupKey, node: &NodeId, outcome: Outcome, now: Timestamp) -> Option<bool> {
+        self.rests.take(group, node, outcome, now)
+    }
+
+    /// When rounds are due.
+    pub fn schedule(&self) -> &Schedule {
+        &self.settings.schedule
     }
 
     /// Stops or allows rounds. What waited is given up; closing the open windows is the caller's.
@@ -94,7 +109,8 @@ impl Rounds {
     /// Forgets the groups that are gone; their open windows end by themselves.
     pub fn keep(&mut self, exists: impl Fn(&GroupKey) -> bool) {
         self.waiting.retain(|plan| exists(&plan.group));
-        self.rotation.keep(exists);
+        self.rotation.keep(&exists);
+        self.rests.keep(exists);
     }
 
     fn refusal(&self, group: &GroupKey) -> Option<Skip> {

@@ -118,6 +118,7 @@ fn node(group: &GroupKey, shard: &ShardId, index: usize, commands: f64) -> NodeS
             monitor: Some(replica),
             ..Sources::default()
         },
+        circuit_open: false,
         gauges: NodeGauges {
             start_time: Some(NOW - Duration::from_secs(86_400)),
             memory_used: Some(Bytes(3 << 30)),

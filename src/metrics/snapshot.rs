@@ -101,6 +101,8 @@ pub struct NodeSnapshot {
     pub engine: Option<(String, String)>,
     /// Which sources serve it, where that is known.
     pub sources: Sources,
+    /// Whether it is left alone because windows on it failed or did harm several times running.
+    pub circuit_open: bool,
     /// Gauges of the last answered poll.
     pub gauges: NodeGauges,
     /// Our own monotone sums of the server's counters.

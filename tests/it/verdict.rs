@@ -74,6 +74,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
         }],
         poll,
         monitor,
+        guards: settings.guards.clone(),
         discovery_interval: settings.discovery.interval,
         reading: window::Reading {
             commands: Commands::builtin(),

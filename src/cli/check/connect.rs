@@ -11,7 +11,7 @@ use crate::config::{GroupSettings, Members, Settings};
 use crate::discovery::fixed;
 use crate::model::{Endpoint, Group};
 use crate::node::survey::{Reach, SurveyError, survey};
-use crate::node::{LinkError, Pace};
+use crate::node::{LinkError, Pace, watch};
 
 /// Tries all nodes of all groups; a failure if any can't be watched.
 pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
@@ -90,6 +90,8 @@ async fn ask(reach: &Reach, endpoint: &Endpoint) -> Result<String, LinkError> {
         // Writing to a String can't fail.
         let _ = write!(told, ", {engine} {version}");
     }
+    // Of a server without a limit nothing but its memory's end stops a buffer whose reader has vanished.
+    let _ = write!(told, "; {}", watch::server_limit(&link).await?);
     Ok(told)
 }
 

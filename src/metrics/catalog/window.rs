@@ -1,7 +1,7 @@
 //! What windows saw, and how far they can be trusted.
 
 use super::super::snapshot::ShardSnapshot;
-use super::entry::Values::{Shard, ShardBy};
+use super::entry::Values::{Node, Shard, ShardBy};
 use super::entry::{Metric, Unit, counter, gauge};
 use super::figure::Figure;
 use crate::analysis::window::{ClosedWindow, Rejection, WindowEnd};
@@ -167,6 +167,12 @@ pub(super) const METRICS: &[Metric] = &[
         Unit::Bytes,
         "The most the server buffered for hotshard in the last window.",
         Shard(|shard| last(shard)?.server_buffer_peak.figure()),
+    ),
+    gauge(
+        "circuit_open",
+        Unit::Flag,
+        "Whether the node is left alone because windows on it failed or did harm three times running; one good window ends it.",
+        Node(|node| node.circuit_open.figure()),
     ),
 ];
 

@@ -67,6 +67,26 @@ pub enum Event {
     },
     /// Every window of a group's round is over.
     RoundEnded(GroupKey),
+    /// A window could not be opened: the connection failed, or the server refused the stream.
+    WindowFailed {
+        /// The group.
+        group: GroupKey,
+        /// The shard.
+        shard: ShardId,
+        /// The node.
+        node: NodeId,
+        /// The metric label.
+        reason: &'static str,
+    },
+    /// Windows on a node failed or did harm so often that it is left alone, or one went well again.
+    Circuit {
+        /// The group.
+        group: GroupKey,
+        /// The node.
+        node: NodeId,
+        /// Whether it is left alone.
+        open: bool,
+    },
     /// The operator paused or resumed windows.
     Paused(bool),
     /// The configuration was read again.

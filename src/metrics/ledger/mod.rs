@@ -155,7 +155,15 @@ impl Ledger {
                     .for_each(|node| node.window_opened(*at));
             }
             Event::WindowClosed(window) => self.window_closed(window),
-            Event::WindowSkipped { group, shard, reason } => {
+            Event::Circuit { group, node, open } => {
+                self.node(group, node)
+                    .into_iter()
+                    .for_each(|node| node.set_circuit(*open));
+            }
+            Event::WindowSkipped { group, shard, reason }
+            | Event::WindowFailed {
+                group, shard, reason, ..
+            } => {
                 self.shard(group, shard)
                     .into_iter()
                     .for_each(|shard| shard.windows.skipped(reason));

@@ -25,6 +25,7 @@ pub(super) struct NodeAccount {
     failures_in_a_row: u32,
     unsettled: bool,
     windows: Vec<OpenSpan>,
+    circuit_open: bool,
     output: RateWindow,
     cpu: RateWindow,
     latest: Interval,
@@ -81,6 +82,7 @@ impl NodeAccount {
             failures_in_a_row: 0,
             unsettled: false,
             windows: Vec::new(),
+            circuit_open: false,
             output: window(),
             cpu: window(),
             latest: Interval::default(),
@@ -160,6 +162,11 @@ impl NodeAccount {
         }
     }
 
+    /// Whether it is left alone because windows on it failed or did harm.
+    pub(super) fn set_circuit(&mut self, open: bool) {
+        self.circuit_open = open;
+    }
+
     /// The round is over: its interval is added up, and what unsettled the node is past.
     pub(super) fn settle(&mut self) {
         self.unsettled = false;
@@ -217,6 +224,7 @@ impl NodeAccount {
                 .and_then(|reading| reading.engine.as_ref())
                 .map(|engine| (engine.name.into(), engine.version.clone())),
             sources: self.sources,
+            circuit_open: self.circuit_open,
             gauges: self.gauges.clone(),
             totals: self.totals.snapshot(),
             poll_duration: self.poll_duration,

@@ -104,8 +104,8 @@ impl ServerPlan {
         let mut arguments: Vec<String> = Vec::new();
         let mut set = |directive: &str, value: &str| {
             arguments.push(format!("--{directive}"));
-            // A user's rules are several words to the server.
-            let words = if directive == "user" {
+            // A user's rules and a class's limits are several words to the server.
+            let words = if ["user", "client-output-buffer-limit"].contains(&directive) {
                 value.split(' ').collect()
             } else {
                 vec![value]

@@ -1,0 +1,430 @@
+//! Windows on real servers: what they see, that they do no harm, and that each ends as it should.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use hotshard::analysis::keyspec::Commands;
+use hotshard::analysis::pattern::PatternSettings;
+use hotshard::analysis::tally::TallySettings;
+use hotshard::analysis::window::{ClosedWindow, WindowEnd};
+use hotshard::config::Settings;
+use hotshard::engine::clock::Clock;
+use hotshard::engine::poller::Watched;
+use hotshard::engine::round::WindowPlan;
+use hotshard::engine::settings::GuardSettings;
+use hotshard::engine::siblings::Sibling;
+use hotshard::engine::warden::GuardThread;
+use hotshard::engine::window::{NoWindow, OpenWindow, Reading, open};
+use hotshard::model::{Bytes, GroupKey, Ratio, Role};
+use hotshard::node::survey::Reach;
+use hotshard::node::{Account, Accounts, Credentials, Tap, TapSettings};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::connecting::{SETTINGS, endpoint, plain};
+use crate::harness::cluster::Cluster;
+use crate::harness::hotshard::Hotshard;
+use crate::harness::server::{Server, ServerPlan};
+use crate::harness::traffic::{Plan, Traffic};
+use crate::harness::wait::eventually;
+
+const SOON: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(30);
+
+/// Bounded by the server itself, so that windows keep their length.
+fn bounded(plan: ServerPlan) -> ServerPlan {
+    plan.set("client-output-buffer-limit", "normal 256mb 0 0")
+}
+
+/// The defaults, but for the machine's own load: tests share its few cores.
+fn patient() -> GuardSettings {
+    GuardSettings {
+        silence_max: Duration::from_secs(5),
+        behind_max: Duration::from_secs(10),
+        cpu_max: Ratio(10.0),
+        ..Settings::defaults().guards
+    }
+}
+
+/// Opens a window on `server`, whose siblings are `others`.
+struct Window<'a> {
+    server: &'a Server,
+    others: Vec<(&'a Server, Role)>,
+    span: Duration,
+    guards: GuardSettings,
+    thread: GuardThread,
+}
+
+impl<'a> Window<'a> {
+    fn on(server: &'a Server, span: Duration) -> Self {
+        Self {
+            server,
+            others: Vec::new(),
+            span,
+            guards: patient(),
+            thread: GuardThread::start().expect("a thread"),
+        }
+    }
+
+    fn beside(mut self, other: &'a Server, role: Role) -> Self {
+        self.others.push((other, role));
+        self
+    }
+
+    fn guarded(mut self, change: impl FnOnce(&mut GuardSettings)) -> Self {
+        change(&mut self.guards);
+        self
+    }
+
+    async fn open(&self) -> Result<OpenWindow, NoWindow> {
+        let group = GroupKey {
+            region: "".into(),
+            id: "orders".into(),
+        };
+        let siblings = self.others.iter().map(|(other, role)| Sibling {
+            endpoint: endpoint(other),
+            role: *role,
+        });
+        let plan = WindowPlan {
+            group: group.clone(),
+            shard: "0001".into(),
+            node: "a".into(),
+            endpoint: endpoint(self.server),
+            siblings: siblings.collect(),
+            primary_allowed: true,
+            duration: self.span,
+            commands_max: NonZeroU64::MAX,
+            bytes_max: NonZeroU64::MAX,
+        };
+        let watched = Watched {
+            group,
+            shard: "0001".into(),
+            node: "a".into(),
+            endpoint: endpoint(self.server),
+            reach: Reach {
+                dialer: plain(),
+                credentials: Credentials::none(),
+                accounts: Accounts::default(),
+                settings: SETTINGS,
+            },
+        };
+        let reading = Reading {
+            commands: Commands::builtin(),
+            patterns: PatternSettings::default(),
+            tally: TallySettings::default(),
+            seed: 7,
+            clock: Clock::System,
+        };
+        open(plan, &watched, &reading, self.guards.clone(), self.thread.handle()).await
+    }
+
+    async fn opened(&self) -> OpenWindow {
+        self.open().await.unwrap_or_else(|error| panic!("no window: {error}"))
+    }
+
+    async fn refused(&self) -> (&'static str, String) {
+        let error = self.open().await.err().expect("it must be refused");
+        (error.kind(), error.to_string())
+    }
+}
+
+async fn read(window: OpenWindow) -> ClosedWindow {
+    let (_open, stop) = watch::channel(None);
+    timeout(LONG, window.read_to_end(stop)).await.expect("a window ends")
+}
+
+/// Nothing that reads MONITOR is left on the server.
+async fn check_gone(server: &Server) {
+    let gone = async || {
+        let clients = server.call(&["CLIENT", "LIST"]).await.text();
+        match clients.lines().find(|line| line.contains(" flags=O ")) {
+            None => Ok(()),
+            Some(line) => Err(line.to_owned()),
+        }
+    };
+    eventually("no MONITOR client is left", SOON, gone).await;
+}
+
+#[tokio::test]
+async fn a_window_on_a_replica_misses_nothing_and_knows_what_it_can_not_see() {
+    check_replica(Server::redis()).await;
+    check_replica(Server::redis6()).await;
+    check_replica(Server::valkey9()).await;
+}
+
+/// Of the shard's reads three quarters go to the primary.
+async fn check_replica(plan: ServerPlan) {
+    let pair = Cluster::disabled(bounded(plan), 1).await;
+    let [primary, replica] = &pair.servers[..] else {
+        panic!("two servers")
+    };
+    let traffic = Traffic::new(7)
+        .plan(Plan::new("SET", "a", 600).with(&["1"]).per_second(300.0))
+        .plan(Plan::new("GET", "a", 1500).per_second(750.0))
+        .plan(Plan::new("GET", "a", 500).per_second(250.0).on_replica());
+    let window = Window::on(replica, Duration::from_secs(2)).beside(primary, Role::Primary);
+    let (window, _) = tokio::join!(async { read(window.opened().await).await }, traffic.run(&pair));
+    assert_eq!(window.end, WindowEnd::Duration);
+    assert_eq!(window.role, Role::Replica);
+    let stats = &window.stats;
+    assert!(stats.writes > 50 && stats.reads > 50, "{stats:?}");
+    assert_eq!(stats.replicated, stats.writes, "all writes came by replication");
+    assert!(window.server_buffer_peak.is_some(), "the guard saw our client");
+    let reads = window.coverage.reads.expect("both nodes were heard").0;
+    assert!((0.15..0.4).contains(&reads), "coverage of reads {reads}");
+    let writes = window.coverage.writes.expect("both nodes were heard").0;
+    assert!(writes > 0.9, "coverage of writes {writes}");
+    assert_eq!(window.completeness, Some(Ratio(1.0)));
+    check_gone(replica).await;
+}
+
+#[tokio::test]
+async fn a_window_on_a_primary_is_complete() {
+    for plan in [Server::redis(), Server::valkey9()] {
+        let pair = Cluster::disabled(bounded(plan), 1).await;
+        let traffic = Traffic::new(7)
+            .plan(Plan::new("SET", "a", 500).with(&["1"]).per_second(500.0))
+            .plan(
+                Plan::new("EVAL", "return redis.call('GET', 'a')", 500)
+                    .with(&["0"])
+                    .per_second(500.0),
+            );
+        let window = Window::on(&pair.servers[0], Duration::from_secs(1)).beside(&pair.servers[1], Role::Replica);
+        let (window, _) = tokio::join!(async { read(window.opened().await).await }, traffic.run(&pair));
+        assert_eq!(
+            (window.end, window.completeness),
+            (WindowEnd::Duration, Some(Ratio(1.0)))
+        );
+        assert_eq!(window.coverage.writes, Some(Ratio(1.0)));
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_stands_still_is_cut_before_the_server_holds_much() {
+    let server = bounded(Server::redis()).start().await;
+    let window = Window::on(&server, LONG).guarded(|guards| guards.server_buffer_max = Bytes(4 << 20));
+    // Nobody reads it.
+    let open = window.opened().await;
+    let value = "x".repeat(64 << 10);
+    let mut client = server.connect().await;
+    let (mut written, mut held) = (0, 0);
+    while written < 1000 && (held == 0 || largest_output(&server).await > 0) {
+        client.call(&["SET", "a", &value]).await.expect("an answer");
+        written += 1;
+        held = held.max(largest_output(&server).await);
+    }
+    assert!(held > 4 << 20, "it held {held} after {written} writes");
+    assert!(held < 64 << 20, "it held {held}");
+    check_gone(&server).await;
+    let closed = read(open).await;
+    assert_eq!(closed.end, WindowEnd::ServerBuffer);
+    assert!(
+        closed.server_buffer_peak > Some(Bytes(4 << 20)),
+        "{:?}",
+        closed.server_buffer_peak
+    );
+}
+
+async fn largest_output(server: &Server) -> u64 {
+    let clients = server.call(&["CLIENT", "LIST"]).await.text();
+    let held = clients.split([' ', '\n']).filter_map(|word| word.strip_prefix("omem="));
+    held.filter_map(|held| held.parse().ok()).max().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_flood_of_long_writes_does_not_leave_the_replica_behind() {
+    let pair = Cluster::disabled(bounded(Server::redis()), 1).await;
+    let [primary, replica] = &pair.servers[..] else {
+        panic!("two servers")
+    };
+    let guards = Settings::defaults().guards;
+    let window = Window::on(replica, LONG).beside(primary, Role::Primary);
+    let open = window.opened().await;
+    let flood = Traffic::new(7).plan(Plan::new("SET", "a", 40_000).with(&[&"x".repeat(4096)]));
+    let lag = async {
+        let mut largest = 0;
+        for _ in 0..40 {
+            let [ahead, here] = [primary, replica].map(|server| server.info("replication"));
+            let (here, ahead) = (here.await, ahead.await);
+            let offset = |info: &std::collections::BTreeMap<String, String>, name: &str| {
+                info.get(name)
+                    .and_then(|value| value.trim().parse::<u64>().ok())
+                    .unwrap_or(0)
+            };
+            largest =
+                largest.max(offset(&ahead, "master_repl_offset").saturating_sub(offset(&here, "slave_repl_offset")));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        largest
+    };
+    let (closed, _, lag) = tokio::join!(read(open), flood.run(&pair), lag);
+    assert_ne!(closed.end, WindowEnd::Duration, "a guard ends it: {closed:?}");
+    // What is written between two looks comes on top.
+    let bound = guards.replication_lag_max.0 * 2;
+    assert!(
+        lag < bound,
+        "the replica was {lag} bytes behind, the window ended as {:?}",
+        closed.end
+    );
+    check_gone(replica).await;
+}
+
+#[tokio::test]
+async fn no_key_is_evicted_on_account_of_a_window() {
+    let plan = bounded(Server::redis())
+        .set("maxmemory", "500mb")
+        .set("maxmemory-policy", "allkeys-lru")
+        .set("enable-debug-command", "yes");
+    let server = plan.start().await;
+    server.call(&["DEBUG", "POPULATE", "60000", "key", "4096"]).await;
+    let window =
+        Window::on(&server, Duration::from_secs(5)).guarded(|guards| guards.server_buffer_max = Bytes(32 << 20));
+    let open = window.opened().await;
+    let mut client = server.connect().await;
+    let batch: Vec<Vec<&str>> = (0..500).map(|_| vec!["GET", "key:7"]).collect();
+    let load = async {
+        let end = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < end {
+            client.send(&batch).await.expect("the server takes it");
+            for _ in &batch {
+                client.receive().await.expect("an answer");
+            }
+        }
+    };
+    let (closed, ()) = tokio::join!(read(open), load);
+    let evicted = &server.info("stats").await["evicted_keys"];
+    assert_eq!(evicted.trim(), "0", "{:?}", closed.end);
+    // With less room than four buffers it isn't even opened.
+    server.call(&["CONFIG", "SET", "maxmemory", "400mb"]).await;
+    assert_eq!(window.refused().await.0, "memory");
+    check_gone(&server).await;
+}
+
+#[tokio::test]
+async fn a_failover_ends_the_window_at_once() {
+    let pair = Cluster::disabled(bounded(Server::redis()), 1).await;
+    let window = Window::on(&pair.servers[1], LONG).beside(&pair.servers[0], Role::Primary);
+    let open = window.opened().await;
+    let begun = Instant::now();
+    let failover = async {
+        pair.servers[1].call(&["REPLICAOF", "NO", "ONE"]).await;
+        Instant::now()
+    };
+    let (closed, changed) = tokio::join!(read(open), failover);
+    assert_eq!(closed.end, WindowEnd::RoleChanged);
+    assert!(
+        changed.elapsed() < SOON,
+        "{:?} after {:?}",
+        changed.elapsed(),
+        begun.elapsed()
+    );
+    check_gone(&pair.servers[1]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_ends_the_window_on_our_side_and_keeps_nothing() {
+    let server = bounded(Server::redis()).start().await;
+    let window = Window::on(&server, LONG).guarded(|guards| guards.silence_max = Duration::from_secs(1));
+    let open = window.opened().await;
+    server.freeze();
+    let begun = Instant::now();
+    let closed = read(open).await;
+    server.thaw();
+    assert_eq!(closed.end, WindowEnd::GuardLost);
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    check_gone(&server).await;
+}
+
+#[tokio::test]
+async fn a_paused_window_is_closed_without_waiting_for_anything() {
+    let server = bounded(Server::redis()).start().await;
+    let open = Window::on(&server, LONG);
+    let open = open.opened().await;
+    let (pause, stop) = watch::channel(None);
+    pause.send_replace(Some(WindowEnd::Paused));
+    let closed = timeout(SOON, open.read_to_end(stop)).await.expect("it closes");
+    assert_eq!(closed.end, WindowEnd::Paused);
+    check_gone(&server).await;
+}
+
+#[tokio::test]
+async fn a_node_that_can_not_bear_a_window_gets_none() {
+    let server = Server::redis().start().await;
+    let short = Duration::from_secs(1);
+    let (kind, message) = Window::on(&server, short)
+        .guarded(|guards| guards.require_server_limit = true)
+        .refused()
+        .await;
+    assert_eq!(kind, "no_server_limit");
+    assert!(message.contains("client-output-buffer-limit"), "{message}");
+    let tap = TapSettings {
+        primary_allowed: true,
+        ..TapSettings::default()
+    };
+    let other = Tap::open(&plain(), &endpoint(&server), &Credentials::none(), &Account::new(), tap).await;
+    let other = other.expect("a stream");
+    assert_eq!(Window::on(&server, short).refused().await.0, "other_monitor");
+    drop(other);
+    check_gone(&server).await;
+    let closed = read(
+        Window::on(&server, Duration::from_secs(60))
+            .guarded(|guards| {
+                guards.window_max_without_server_limit = short;
+            })
+            .opened()
+            .await,
+    )
+    .await;
+    assert_eq!(
+        closed.end,
+        WindowEnd::Duration,
+        "it is shortened where the server has no limit"
+    );
+}
+
+#[tokio::test]
+async fn a_server_with_a_limit_of_its_own_lets_go_of_a_reader_nobody_watches() {
+    let server = Server::redis()
+        .set("client-output-buffer-limit", "normal 8mb 0 0")
+        .start()
+        .await;
+    let tap = TapSettings {
+        primary_allowed: true,
+        ..TapSettings::default()
+    };
+    // As if our host had vanished: it doesn't read, and no guard looks.
+    let vanished = Tap::open(&plain(), &endpoint(&server), &Credentials::none(), &Account::new(), tap).await;
+    let _vanished = vanished.expect("a stream");
+    let value = "x".repeat(64 << 10);
+    let mut client = server.connect().await;
+    let mut held = 0;
+    for _ in 0..600 {
+        client.call(&["SET", "a", &value]).await.expect("an answer");
+        held = held.max(largest_output(&server).await);
+    }
+    assert!(held < 16 << 20, "it held {held}");
+    check_gone(&server).await;
+}
+
+#[tokio::test]
+async fn a_crash_loop_of_hotshard_opens_no_window_and_few_connections() {
+    let server = Server::redis().start().await;
+    let config = format!(
+        "[[groups]]\nid = \"orders\"\nendpoints = [\"{}\"]\n[monitor]\nnodes = \"primary\"\nschedule = \"* * * * *\"\n",
+        server.address
+    );
+    const STARTS: u64 = 3;
+    let connections = async || {
+        server.info("stats").await["total_connections_received"]
+            .trim()
+            .parse::<u64>()
+    };
+    let before = connections().await.expect("a number");
+    for _ in 0..STARTS {
+        // Dropping it kills it.
+        drop(Hotshard::serve(&config).await);
+    }
+    let opened = connections().await.expect("a number") - before;
+    assert!(opened <= STARTS * 6, "{opened} connections in {STARTS} starts");
+    assert!(!server.calls().await.contains_key("monitor"), "no window was opened");
+}
