@@ -1,6 +1,7 @@
 //! `hotshard check`: is the configuration sound, and what would be watched?
 
 mod connect;
+mod rights;
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -10,6 +11,7 @@ use clap::Args;
 use super::reach::is_encrypted;
 use super::{Outcome, SettingsArgs};
 use crate::config::{GroupSettings, Loaded, Members, Settings};
+use crate::discovery::elasticache::{Access, Selection};
 use crate::engine::settings::{MonitorSettings, NodeChoice};
 use crate::model::written::show_duration;
 use crate::node::AuthSettings;
@@ -29,6 +31,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     let loaded = args.settings.load()?;
     loaded.settings.require_groups()?;
     super::print(describe(&loaded))?;
+    super::print(rights::describe(&loaded.settings))?;
     if args.connect {
         connect::run(&loaded.settings)?;
     }
@@ -59,6 +62,10 @@ fn groups(text: &mut String, settings: &Settings) -> std::fmt::Result {
                     writeln!(text, "    {endpoint} in shard {shard}")?;
                 }
             }
+            Ok(Members::ElastiCache(selection)) => {
+                let access = group.access(&settings.discovery);
+                writeln!(text, "  {}: {}", group.key(), in_aws(&selection, &access))?;
+            }
             // It was refused when it was read.
             Err(_) => continue,
         }
@@ -68,8 +75,30 @@ fn groups(text: &mut String, settings: &Settings) -> std::fmt::Result {
     Ok(())
 }
 
+fn in_aws(selection: &Selection, access: &Access) -> String {
+    let mut text = match selection.is_glob() {
+        true => format!("every cache that ElastiCache calls {}", selection.id),
+        false => "the cache that ElastiCache calls so".to_owned(),
+    };
+    for (name, value) in &selection.tags {
+        let _ = write!(text, ", with the tag {name} = {value}");
+    }
+    let region = access.region.as_deref().unwrap_or("of the environment or the profile");
+    let _ = write!(text, ", in the region {region}");
+    if let Some(profile) = &access.profile {
+        let _ = write!(text, ", asked with the profile {profile}");
+    }
+    if let Some(role) = &access.role_arn {
+        let _ = write!(text, ", asked as {role}");
+    }
+    text
+}
+
 fn encryption(settings: &Settings, group: &GroupSettings) -> String {
     let tls = settings.tls_of(group);
+    if matches!(group.members(), Ok(Members::ElastiCache(_))) && tls.enabled.is_none() {
+        return "over TLS where AWS says so".to_owned();
+    }
     match (&tls.ca_file, tls.insecure) {
         _ if !is_encrypted(settings, group) => "in plain text".to_owned(),
         (_, true) => "over TLS, with whatever certificate they show (tls.insecure)".to_owned(),
@@ -94,6 +123,12 @@ fn login(auth: &AuthSettings) -> String {
             Ok(_) => format!("the file {}", path.display()),
             Err(_) => "the file of auth.password_file (can't be read here)".to_owned(),
         });
+    }
+    if let Some(secret) = &auth.secret {
+        sources.push(format!("the secret {secret} of AWS Secrets Manager"));
+    }
+    if let Some(user) = &auth.iam_user {
+        sources.push(format!("a token of IAM for {user}"));
     }
     let user = auth
         .username

@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use tracing::warn;
 
+use super::reach::searches;
 use crate::analysis::keyspec::Commands;
 use crate::analysis::tally::TallySettings;
 use crate::config::Settings;
@@ -16,7 +17,7 @@ use crate::engine::command::Change;
 use crate::engine::discover::Watch;
 use crate::engine::{Plan, window};
 use crate::model::GroupKey;
-use crate::node::TlsSettings;
+use crate::node::{Pace, TlsSettings};
 
 /// Reads all settings from where they were read first.
 type Read = Box<dyn FnMut() -> anyhow::Result<Settings> + Send>;
@@ -28,6 +29,8 @@ pub(super) struct Configuration {
     settings: Settings,
     read: Read,
     reach: Reach,
+    /// The pace at which groups that AWS knows are connected to; without one AWS isn't asked.
+    pace: Option<Pace>,
     seed: u64,
     /// What each group's connections were made from.
     origins: BTreeMap<GroupKey, u64>,
@@ -43,10 +46,17 @@ impl Configuration {
             settings: read()?,
             read: Box::new(read),
             reach: Box::new(reach),
+            pace: None,
             // A new one in every process: nobody outside can know which keys would collide.
             seed: RandomState::new().hash_one("hotshard"),
             origins: BTreeMap::new(),
         })
+    }
+
+    /// Looks in AWS too; `pace` is shared with all other connections.
+    pub(super) fn searching(mut self, pace: Pace) -> Self {
+        self.pace = Some(pace);
+        self
     }
 
     /// The settings that hold.
@@ -58,7 +68,15 @@ impl Configuration {
     pub(super) fn plan(&mut self) -> anyhow::Result<Plan> {
         let watches = (self.reach)(&self.settings)?;
         self.origins = origins(&self.settings, &watches);
-        Ok(plan(&self.settings, watches, self.seed))
+        Ok(self.engine_plan(watches))
+    }
+
+    fn engine_plan(&self, watches: Vec<Watch>) -> Plan {
+        let searches = self.pace.as_ref().map(|pace| searches(&self.settings, pace));
+        Plan {
+            searches: searches.unwrap_or_default(),
+            ..plan(&self.settings, watches, self.seed)
+        }
     }
 
     /// Reads everything again, and says what is different for the engine; an error leaves everything as it was.
@@ -73,7 +91,7 @@ impl Configuration {
         self.origins = origins;
         self.settings = settings;
         Ok(Change {
-            plan: plan(&self.settings, watches, self.seed),
+            plan: self.engine_plan(watches),
             ledger: self.settings.ledger(),
             unchanged,
         })
@@ -84,6 +102,7 @@ impl Configuration {
 fn plan(settings: &Settings, groups: Vec<Watch>, seed: u64) -> Plan {
     Plan {
         groups,
+        searches: Vec::new(),
         poll: settings.poll.clone(),
         monitor: settings.monitor.clone(),
         guards: settings.guards.clone(),

@@ -9,7 +9,9 @@ mod configuration;
 mod daemon;
 mod demo;
 mod desk;
+mod endpoints;
 mod failure;
+mod found;
 mod healthcheck;
 pub mod log;
 mod man;
@@ -44,6 +46,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Analyze(analyze::AnalyzeArgs),
+    Endpoints(endpoints::EndpointsArgs),
     Check(check::CheckArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
@@ -81,6 +84,7 @@ impl Command {
             Self::Serve(args) => serve::run(&args),
             Self::Demo(args) => demo::run(&args),
             Self::Analyze(args) => analyze::run(&args),
+            Self::Endpoints(args) => endpoints::run(&args),
             Self::Check(args) => check::run(&args),
             Self::Healthcheck(args) => healthcheck::run(&args),
             Self::Completions(args) => completions::run(&args),

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use crate::config::{GroupSettings, Members, Settings};
-use crate::model::Endpoint;
+use crate::discovery::elasticache::SharedAccount;
+use crate::engine::clock::Clock;
+use crate::engine::search::{Search, Wanted};
+use crate::model::{Endpoint, GroupKey, Region};
 use crate::node::survey::Reach;
-use crate::node::{Accounts, Credentials, Dialer, LinkSettings, Network, Pace, TlsError};
+use crate::node::{Accounts, AwsIdentity, Credentials, Dialer, LinkSettings, Network, Pace, TlsError};
 
 /// How `group` is reached. Certificates are read now, so that a wrong path is known at the start.
 pub(super) fn reach(settings: &Settings, group: &GroupSettings, pace: &Pace) -> Result<Reach, TlsError> {
@@ -15,9 +18,16 @@ pub(super) fn reach(settings: &Settings, group: &GroupSettings, pace: &Pace) -> 
     } else {
         Network::plain(patience, pace.clone())
     };
+    let auth = settings.auth_of(group);
+    let identity = AwsIdentity {
+        account: SharedAccount::new(group.access(&settings.discovery)),
+        cache: group.id.clone(),
+        serverless: false,
+        now: || Clock::System.now(),
+    };
     Ok(Reach {
         dialer: Dialer::Network(network),
-        credentials: Credentials::new(settings.auth_of(group)),
+        credentials: Credentials::new(auth).with_aws(auth, &identity),
         accounts: Accounts::default(),
         settings: LinkSettings {
             answer_timeout: patience,
@@ -31,11 +41,41 @@ pub(super) fn is_encrypted(settings: &Settings, group: &GroupSettings) -> bool {
     endpoints(group).iter().any(|endpoint| tls.wanted(endpoint, None))
 }
 
+/// What is to be looked for in AWS: groups of the same region and account share one search.
+pub(super) fn searches(settings: &Settings, pace: &Pace) -> Vec<Search> {
+    let mut searches: Vec<Search> = Vec::new();
+    for group in &settings.groups {
+        let Ok(Members::ElastiCache(selection)) = group.members() else {
+            continue;
+        };
+        let access = group.access(&settings.discovery);
+        let wanted = Wanted {
+            key: GroupKey {
+                region: Region::new(access.region.as_deref().unwrap_or_default()),
+                id: group.id.clone(),
+            },
+            selection,
+            auth: settings.auth_of(group).clone(),
+            tls: settings.tls_of(group).clone(),
+        };
+        match searches.iter_mut().find(|search| search.account.access() == &access) {
+            Some(search) => search.wanted.push(wanted),
+            None => searches.push(Search {
+                account: SharedAccount::new(access),
+                wanted: vec![wanted],
+                patience: settings.poll.timeout,
+                pace: pace.clone(),
+            }),
+        }
+    }
+    searches
+}
+
 fn endpoints(group: &GroupSettings) -> Vec<Endpoint> {
     match group.members() {
         Ok(Members::Seeds(seeds)) => seeds,
         Ok(Members::Given(nodes)) => nodes.into_iter().map(|(endpoint, _)| endpoint).collect(),
-        // It was refused when it was read.
-        Err(_) => Vec::new(),
+        // AWS tells, or it was refused when it was read.
+        Ok(Members::ElastiCache(_)) | Err(_) => Vec::new(),
     }
 }

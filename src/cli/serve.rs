@@ -35,7 +35,8 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
         settings.groups.retain(|group| instance.owns(&group.key()));
         Ok(settings)
     };
-    let configuration = Configuration::new(read, move |settings| watches(settings, &pace))?;
+    let shared = pace.clone();
+    let configuration = Configuration::new(read, move |settings| watches(settings, &shared))?.searching(pace);
     super::log::start(&configuration.settings().log);
     let daemon = daemon::run(configuration, |addresses| {
         for address in addresses {
@@ -61,19 +62,20 @@ pub(super) fn watches(settings: &Settings, pace: &Pace) -> anyhow::Result<Vec<Wa
             "tls.insecure is set: servers' certificates are not verified, and anybody in between can read and change what is said"
         );
     }
-    settings
-        .groups
-        .iter()
-        .map(|group| watch(group, settings, pace))
-        .collect()
+    let mut watches = Vec::new();
+    for group in &settings.groups {
+        let source = match group.members() {
+            Ok(Members::Seeds(seeds)) => Source::Seeds(seeds),
+            Ok(Members::Given(nodes)) => Source::Given(nodes),
+            Ok(Members::ElastiCache(_)) => continue,
+            Err(_) => unreachable!("the configuration was checked when it was read"),
+        };
+        watches.push(watch(group, source, settings, pace)?);
+    }
+    Ok(watches)
 }
 
-fn watch(group: &GroupSettings, settings: &Settings, pace: &Pace) -> anyhow::Result<Watch> {
-    let source = match group.members() {
-        Ok(Members::Seeds(seeds)) => Source::Seeds(seeds),
-        Ok(Members::Given(nodes)) => Source::Given(nodes),
-        Err(_) => unreachable!("the configuration was checked when it was read"),
-    };
+fn watch(group: &GroupSettings, source: Source, settings: &Settings, pace: &Pace) -> anyhow::Result<Watch> {
     let reach = reach(settings, group, pace).with_context(|| format!("cannot watch {}", group.key()))?;
     Ok(Watch {
         key: group.key(),

@@ -1,7 +1,11 @@
 //! `[[groups]]`: what to watch.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::discovery::elasticache::{Access, Selection};
+use crate::engine::settings::DiscoverySettings;
 use crate::model::{Endpoint, GroupId, GroupKey, Region, ShardId};
 use crate::node::{AuthSettings, TlsSettings};
 
@@ -9,14 +13,23 @@ use crate::node::{AuthSettings, TlsSettings};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupSettings {
-    /// Its id: the label `replication_group`.
+    /// Its id: the label `replication_group`. Of caches in AWS also a glob, which then stands for all of them.
     pub id: GroupId,
     /// What people call it, if that is something else.
     #[serde(default)]
     pub name: Option<String>,
-    /// Where it lives; empty without AWS.
+    /// Where it lives; empty without AWS, and where everybody's region is meant.
     #[serde(default = "nowhere")]
     pub region: Region,
+    /// The profile of the shared AWS configuration.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// A role to assume, for caches of another account.
+    #[serde(default)]
+    pub role_arn: Option<String>,
+    /// Tags a cache must carry, with these values.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
     /// Seeds (`host:port`), or every node with its shard (`host:port:shard`).
     #[serde(default)]
     pub endpoints: Vec<String>,
@@ -35,6 +48,8 @@ pub enum Members {
     Seeds(Vec<Endpoint>),
     /// All nodes, each with its shard.
     Given(Vec<(Endpoint, ShardId)>),
+    /// Whatever AWS says of the caches that are meant.
+    ElastiCache(Selection),
 }
 
 impl GroupSettings {
@@ -43,6 +58,24 @@ impl GroupSettings {
         GroupKey {
             region: self.region.clone(),
             id: self.id.clone(),
+        }
+    }
+
+    /// How AWS is asked about it. What it doesn't say itself, `[discovery]` says for all.
+    pub fn access(&self, discovery: &DiscoverySettings) -> Access {
+        let own = Some(self.region.as_str()).filter(|region| !region.is_empty());
+        Access {
+            region: own.map(str::to_owned).or_else(|| discovery.region.clone()),
+            profile: self.profile.clone(),
+            role_arn: self.role_arn.clone(),
+            endpoint_url: discovery.endpoint_url.clone(),
+        }
+    }
+
+    fn selection(&self) -> Selection {
+        Selection {
+            id: self.id.as_str().to_owned(),
+            tags: self.tags.clone(),
         }
     }
 
@@ -58,7 +91,11 @@ impl GroupSettings {
             }
         }
         if self.endpoints.is_empty() {
-            problems.push((None, "has no endpoints; add endpoints = [\"host:port\"]".into()));
+            return Ok(Members::ElastiCache(self.selection()));
+        }
+        if self.selection().is_glob() || !self.tags.is_empty() {
+            let text = "selects caches of AWS by a glob or by tags and has endpoints too; leave one of them out";
+            problems.push((None, text.into()));
         }
         if let (Some(seed), Some((named, shard))) = (seeds.first(), given.first()) {
             problems.push((

@@ -147,6 +147,8 @@ impl Layer {
                 ));
                 return false;
             }
+            // Its names are the user's own, such as the tags of a group.
+            Value::Dict(..) if Manual::get().is_open(&section) => {}
             Value::Dict(_, table) => self.refuse_unknown(table, path, problems),
             Value::Array(_, elements) if list => {
                 for (position, element) in elements.iter_mut().enumerate() {

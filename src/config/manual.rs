@@ -102,6 +102,12 @@ impl Manual {
         names
     }
 
+    /// Whether the setting at `path` is a table of names that the user chooses.
+    pub fn is_open(&self, path: &str) -> bool {
+        let mut settings = self.sections.iter().flat_map(|section| &section.settings);
+        settings.any(|setting| setting.path == path && matches!(setting.value, Value::InlineTable(_)))
+    }
+
     fn keys(&self, name: &str) -> impl Iterator<Item = &str> {
         self.section(name)
             .into_iter()

@@ -43,6 +43,28 @@ impl RoleAnswer {
         }
     }
 
+    /// What INFO's section `replication` says of it, for servers that keep ROLE from us. Without a word there it takes the writes.
+    pub fn of_info(info: &str) -> Self {
+        let field = |name: &str| {
+            info.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+                .map(str::trim_end)
+        };
+        let offset = |name| field(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        if field("role") != Some("slave") {
+            return Self::Primary {
+                offset: offset("master_repl_offset"),
+                replicas: Vec::new(),
+            };
+        }
+        let port = field("master_port").and_then(|text| text.parse().ok());
+        Self::Replica {
+            primary: Endpoint::new(field("master_host").unwrap_or_default(), port.unwrap_or(0)),
+            linked: field("master_link_status") == Some("up"),
+            offset: offset("slave_repl_offset"),
+        }
+    }
+
     /// The role alone.
     pub fn role(&self) -> Role {
         match self {

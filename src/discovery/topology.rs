@@ -87,6 +87,13 @@ pub fn of_cluster(shards: &[ShardAnswer], asked: &Known, configured: &[Known], e
     sightings
 }
 
+/// The shard that announces the node which is `known` by one of its names or addresses.
+pub fn shard_of<'a>(shards: &'a [ShardAnswer], known: &Known) -> Option<&'a ShardAnswer> {
+    shards
+        .iter()
+        .find(|shard| shard.members.iter().any(|member| is_behind(known, member)))
+}
+
 /// The shards without a cluster: each primary with its replicas, in the order they were asked. Nodes that are only spoken of
 /// belong to them too.
 pub fn of_roles(answers: &[(Known, RoleAnswer)]) -> Vec<Sighting> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::metrics::ledger::{Event, Ledger, LedgerSettings};
 use crate::metrics::snapshot::{GroupSnapshot, ShardSnapshot, Snapshot, Status};
-use crate::model::{Group, GroupKey, NodeId, ShardId, Timestamp};
+use crate::model::{Group, GroupKey, NodeId, Role, ShardId, Timestamp};
 use crate::schedule::Schedule;
 
 use super::rest::Outcome;
@@ -37,6 +37,8 @@ pub enum Action {
     Watch(Group),
     /// Open a window.
     Open(WindowPlan),
+    /// Look where the group's nodes are: a node changed its role, so others may be new or gone.
+    LookAgain(GroupKey),
     /// Close every open window: the operator paused them.
     CloseWindows,
 }
@@ -48,6 +50,7 @@ pub struct Conductor {
     rounds: Rounds,
     hot: HotWatch,
     started: Option<Timestamp>,
+    roles: HashMap<(GroupKey, NodeId), Role>,
 }
 
 /// So long after the start no window opens by itself but those an interval brings: a crash loop of ours must not open one after
@@ -84,6 +87,7 @@ impl Conductor {
             rounds,
             hot,
             started: None,
+            roles: HashMap::new(),
         }
     }
 
@@ -117,7 +121,25 @@ impl Conductor {
     fn told(&mut self, event: &Event, now: Timestamp) -> Vec<Action> {
         self.ledger.apply(event);
         match event {
-            Event::Discovered { group, .. } => vec![Action::Watch(group.clone())],
+            Event::Discovered { group, .. } => {
+                let is_there = |node: &NodeId| group.nodes().any(|(_, known)| &known.id == node);
+                self.roles.retain(|(key, node), _| key != &group.key || is_there(node));
+                vec![Action::Watch(group.clone())]
+            }
+            Event::GroupRemoved(group) => {
+                self.roles.retain(|(key, _), _| key != group);
+                Vec::new()
+            }
+            Event::Polled {
+                group,
+                node,
+                outcome: Ok(answer),
+                ..
+            } => {
+                let before = self.roles.insert((group.clone(), node.clone()), answer.role);
+                let changed = before.is_some_and(|before| before != answer.role);
+                changed.then(|| Action::LookAgain(group.clone())).into_iter().collect()
+            }
             Event::WindowClosed(window) => {
                 self.judge(&window.group, &window.node, Outcome::of(window.end), now);
                 self.window_ended(&window.group, &window.shard)

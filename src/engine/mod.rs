@@ -13,12 +13,14 @@ mod reload;
 pub mod rest;
 pub mod round;
 pub mod rounds;
+pub mod search;
+mod searches;
 pub mod settings;
 pub mod siblings;
 pub mod warden;
 pub mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,10 +31,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::analysis::window::WindowEnd;
+use crate::discovery::elasticache::{AwsError, Kind};
 use crate::export::http::Answer;
 use crate::metrics::ledger::{Event, Ledger};
 use crate::metrics::published::Published;
 use crate::model::{Group, GroupKey, NodeId};
+use crate::node::survey::Reach;
 use crate::schedule::{Schedule, Scheduler};
 
 use clock::Clock;
@@ -42,6 +46,8 @@ use discover::Watch;
 use poller::Watched;
 use round::WindowPlan;
 use rounds::Rounds;
+use search::{Looked, Missing, Search};
+use searches::{News, Searches};
 use settings::{GuardSettings, MonitorSettings, PollSettings};
 use warden::{GuardThread, Unguarded};
 use window::NoWindow;
@@ -55,6 +61,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Snapshots are at least so far apart: with 3,000 nodes answering at once, one snapshot an answer would be all we do.
 const PUBLISH_PAUSE: Duration = Duration::from_millis(100);
 
+/// A group isn't looked at again sooner, however many of its nodes change their role.
+const REDISCOVERY_PAUSE: Duration = Duration::from_secs(2);
+
 /// How long open windows may take to close when hotshard stops.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -63,6 +72,8 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Plan {
     /// What to watch.
     pub groups: Vec<Watch>,
+    /// What to look for in AWS, and to watch as long as it is there.
+    pub searches: Vec<Search>,
     /// How load figures are read.
     pub poll: PollSettings,
     /// When windows are opened.
@@ -99,7 +110,9 @@ pub async fn run(
     beat.discoveries.reset();
     let all: Vec<GroupKey> = engine.plan.groups.iter().map(|watch| watch.key.clone()).collect();
     engine.schedule_rounds(&mut beat.scheduler, &all).await;
+    engine.schedule_searches().await;
     engine.discover(|_| true);
+    engine.searches.look_all();
     engine.turn(told, due, instructions, &mut beat, &shutdown).await;
     if let Err(error) = beat.scheduler.stop().await {
         warn!("cannot stop the scheduler: {error}");
@@ -122,6 +135,11 @@ struct Engine {
     events: mpsc::Sender<Event>,
     guards: GuardThread,
     topologies: BTreeMap<GroupKey, Group>,
+    searches: Searches,
+    /// When each configured group was last asked for.
+    asked: BTreeMap<GroupKey, Instant>,
+    /// Configured groups in which roles moved since.
+    moved: BTreeSet<GroupKey>,
     pollers: BTreeMap<(GroupKey, NodeId), Poller>,
     windows: JoinSet<()>,
     stop: watch::Sender<Option<WindowEnd>>,
@@ -140,12 +158,15 @@ impl Engine {
         Self {
             clock: plan.reading.clock,
             conductor: Conductor::new(ledger, Rounds::new(plan.monitor.clone()), on_hot),
+            searches: Searches::new(plan.searches.clone()),
             plan,
             published,
             published_at: None,
             events,
             guards,
             topologies: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            moved: BTreeSet::new(),
             pollers: BTreeMap::new(),
             windows: JoinSet::new(),
             stop: watch::Sender::new(None),
@@ -170,9 +191,13 @@ impl Engine {
                 Some(event) = told.recv() => self.take(Happening::Told(event)),
                 Some(instruction) = instructions.recv() => self.obey(instruction, beat).await,
                 Some(group) = due.recv() => self.take(Happening::RoundDue(group)),
-                _ = ticks.tick() => self.take(Happening::Tick(self.clock.now())),
+                news = self.searches.next() => self.heard(news),
+                _ = ticks.tick() => self.tick(),
                 _ = beat.polls.tick() => self.poll_all(),
-                _ = beat.discoveries.tick() => self.discover(|_| true),
+                _ = beat.discoveries.tick() => {
+                    self.discover(|_| true);
+                    self.searches.look_all();
+                }
             }
             self.publish(told.is_empty());
         }
@@ -192,6 +217,11 @@ impl Engine {
                     self.topologies.insert(group.key.clone(), group);
                 }
                 Action::Open(plan) => self.open(plan),
+                Action::LookAgain(group) => {
+                    if !self.searches.want(&group) {
+                        self.moved.insert(group);
+                    }
+                }
                 Action::CloseWindows => {
                     self.stop.send_replace(Some(WindowEnd::Paused));
                 }
@@ -201,7 +231,7 @@ impl Engine {
 
     async fn obey(&mut self, instruction: Instruction, beat: &mut Beat) {
         let answer = match instruction.command {
-            Command::Round(group) if !self.plan.groups.iter().any(|watch| watch.key == group) => {
+            Command::Round(group) if self.reach(&group).is_none() => {
                 Answer::Refused(format!("no group {group} is watched"))
             }
             Command::Round(group) => self.done(Happening::RoundWanted(group)),
@@ -229,7 +259,7 @@ impl Engine {
 
     /// Pollers for the nodes of the group that have none yet; those of nodes that are gone end.
     fn watch(&mut self, group: &Group) {
-        let Some(watch) = self.plan.groups.iter().find(|watch| watch.key == group.key) else {
+        let Some((reach, serverless)) = self.reach(&group.key) else {
             return;
         };
         let mut kept = BTreeMap::new();
@@ -238,14 +268,16 @@ impl Engine {
             let poller = self
                 .pollers
                 .remove(&name)
-                .filter(|poller| poller.watched.endpoint == node.endpoint);
+                .filter(|poller| poller.watched.endpoint == node.endpoint)
+                .filter(|poller| poller.watched.reach.dialer.encrypts() == reach.dialer.encrypts());
             let poller = poller.unwrap_or_else(|| {
                 let watched = Watched {
                     group: group.key.clone(),
                     shard: shard.id.clone(),
                     node: node.id.clone(),
                     endpoint: node.endpoint.clone(),
-                    reach: watch.reach.clone(),
+                    reach: reach.clone(),
+                    serverless,
                 };
                 start(
                     watched,
@@ -289,9 +321,21 @@ impl Engine {
         }
     }
 
+    /// How the nodes of a group are reached, and whether it is a serverless cache; `None` if it isn't watched.
+    fn reach(&self, group: &GroupKey) -> Option<(Reach, bool)> {
+        let configured = self.plan.groups.iter().find(|watch| &watch.key == group);
+        let configured = configured.map(|watch| (watch.reach.clone(), false));
+        configured.or_else(|| {
+            let sighting = self.searches.sighting(group)?;
+            Some((sighting.reach.clone(), sighting.found.kind == Kind::Serverless))
+        })
+    }
+
     fn discover(&mut self, is_due: impl Fn(&Watch) -> bool) {
         while self.tasks.try_join_next().is_some() {}
         for watch in self.plan.groups.iter().filter(|watch| is_due(watch)) {
+            self.moved.remove(&watch.key);
+            self.asked.insert(watch.key.clone(), Instant::now());
             let (key, clock, events) = (watch.key.clone(), self.clock, self.events.clone());
             let (watch, previous) = (watch.clone(), self.topologies.get(&key).cloned());
             let discovery = self.tasks.spawn(async move {
@@ -299,6 +343,78 @@ impl Engine {
                 tell(&events, event).await;
             });
             self.discoveries.insert(key, discovery);
+        }
+    }
+
+    fn tick(&mut self) {
+        self.take(Happening::Tick(self.clock.now()));
+        self.searches.tick();
+        let rested = |key: &GroupKey| {
+            let asked = self.asked.get(key);
+            asked.is_none_or(|asked| asked.elapsed() >= REDISCOVERY_PAUSE)
+        };
+        let due: BTreeSet<GroupKey> = self.moved.iter().filter(|key| rested(key)).cloned().collect();
+        if !due.is_empty() {
+            self.discover(|watch| due.contains(&watch.key));
+        }
+    }
+
+    fn heard(&mut self, news: News) {
+        match news {
+            News::RoundsDue(place) => {
+                for group in self.searches.groups(place) {
+                    self.take(Happening::RoundDue(group));
+                }
+            }
+            News::Looked(place, outcome) => {
+                self.searches.ended(place);
+                match outcome {
+                    Ok(looked) => self.sighted(place, looked),
+                    Err(error) => self.not_told(place, &error),
+                }
+            }
+        }
+    }
+
+    /// Watches the groups there are, and forgets those that are gone: a selection's groups come and go.
+    fn sighted(&mut self, place: usize, mut looked: Looked) {
+        // What the configuration spells out isn't watched a second time.
+        looked
+            .sightings
+            .retain(|key, _| !self.plan.groups.iter().any(|watch| &watch.key == key));
+        let mut gone = self.searches.take(place, looked.sightings);
+        // What stood in for a group until it was found.
+        let stood_in = |name: &GroupKey| {
+            self.searches.sighting(name).is_none() && !looked.missing.iter().any(|missing| &missing.key == name)
+        };
+        gone.extend(self.searches.names(place).into_iter().filter(stood_in));
+        gone.iter().for_each(|group| self.forget(group));
+        let at = self.clock.now();
+        for key in self.searches.groups(place) {
+            if let Some(sighting) = self.searches.sighting(&key) {
+                let group = sighting.found.group.clone();
+                self.take(Happening::Told(Event::Discovered { group, at }));
+            }
+        }
+        for (missing, is_new) in self.searches.lacks(place, looked.missing) {
+            let Missing { key, reason, text } = missing;
+            if is_new {
+                warn!(group = %key, "{text}");
+            }
+            self.take(Happening::Told(Event::DiscoveryFailed { group: key, reason, at }));
+        }
+    }
+
+    /// AWS gave no answer: what is known stands, and its age tells since when.
+    fn not_told(&mut self, place: usize, error: &AwsError) {
+        warn!("{error}");
+        let mut groups = self.searches.groups(place);
+        if groups.is_empty() {
+            groups = self.searches.names(place);
+        }
+        let (at, reason) = (self.clock.now(), error.kind());
+        for group in groups {
+            self.take(Happening::Told(Event::DiscoveryFailed { group, reason, at }));
         }
     }
 
@@ -326,6 +442,7 @@ impl Engine {
             self.conductor.take(Happening::Told(event), self.clock.now());
         }
         self.tasks.shutdown().await;
+        self.searches.stop().await;
         self.windows.shutdown().await;
         self.published.store(self.conductor.snapshot(self.clock.now()));
         info!("all windows are closed");

@@ -34,6 +34,8 @@ pub struct Watched {
     pub endpoint: Endpoint,
     /// How it is reached.
     pub reach: Reach,
+    /// Whether it is a serverless cache's, which has no MONITOR.
+    pub serverless: bool,
 }
 
 /// Why a poll brought nothing.
@@ -104,7 +106,10 @@ impl Poller {
     async fn poll(&mut self) -> (Result<Box<PollAnswer>, PollError>, Duration) {
         let connecting = Instant::now();
         let link = match self.link.take() {
-            Some(link) => link,
+            Some(mut link) => match link.stay_logged_in(&self.watched.reach.credentials).await {
+                Ok(()) => link,
+                Err(error) => return (Err(error.into()), connecting.elapsed()),
+            },
             // Connecting has time-outs of its own. Waiting for a turn, when hundreds of nodes are new, isn't the node's fault.
             None => match self.watched.reach.link(&self.watched.endpoint).await {
                 Ok(link) => link,
@@ -141,7 +146,14 @@ impl Poller {
             reading,
             role: poll.role.role(),
             own,
-            sources,
+            sources: Sources {
+                monitor: if self.watched.serverless {
+                    Some(false)
+                } else {
+                    sources.monitor
+                },
+                ..sources
+            },
             slots: None,
         }))
     }

@@ -35,6 +35,8 @@ impl Engine {
             beat.discoveries.reset();
         }
         before.difference(&now).for_each(|gone| self.forget(gone));
+        self.change_searches(former.monitor.schedule != self.plan.monitor.schedule)
+            .await;
         let afresh: Vec<GroupKey> = now.difference(&unchanged).cloned().collect();
         afresh.iter().for_each(|group| self.begin_anew(group));
         if former.monitor.schedule == self.plan.monitor.schedule {
@@ -52,10 +54,31 @@ impl Engine {
         }
     }
 
+    /// Looks in AWS for what is to be looked for now; groups that nothing looks for any more are gone.
+    async fn change_searches(&mut self, rescheduled: bool) {
+        if !rescheduled && self.searches.are(&self.plan.searches) {
+            return;
+        }
+        for gone in self.searches.change(self.plan.searches.clone()).await {
+            self.forget(&gone);
+        }
+        self.schedule_searches().await;
+        self.searches.look_all();
+    }
+
+    /// Rounds of the groups that AWS knows.
+    pub(super) async fn schedule_searches(&mut self) {
+        let schedule = self.plan.monitor.schedule.clone();
+        let jitter = |place, all| spread(&schedule, place, all);
+        self.searches.schedule(&schedule, jitter).await;
+    }
+
     /// The group is watched no more. Windows that are open on it end by themselves and find nobody who wants to know.
-    fn forget(&mut self, group: &GroupKey) {
+    pub(super) fn forget(&mut self, group: &GroupKey) {
         self.leave(group);
-        self.topologies.remove(group);
+        if self.topologies.remove(group).is_some() {
+            tracing::info!(%group, "the group is watched no more");
+        }
         self.take(Happening::Told(Event::GroupRemoved(group.clone())));
     }
 

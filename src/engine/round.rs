@@ -56,6 +56,8 @@ pub enum Skip {
     CircuitOpen,
     /// hotshard has only just started: a crash loop of ours must not open window after window.
     JustStarted,
+    /// No node of the shard offers MONITOR: a serverless cache.
+    NoMonitor,
 }
 
 impl Skip {
@@ -72,6 +74,7 @@ impl Skip {
             Self::BackingOff => "backing_off",
             Self::CircuitOpen => "circuit_open",
             Self::JustStarted => "just_started",
+            Self::NoMonitor => "no_monitor",
         }
     }
 }
@@ -165,6 +168,13 @@ fn candidates<'a>(shard: &'a ShardSnapshot, settings: &MonitorSettings) -> Resul
     if up.is_empty() {
         return Err(Skip::NoNodeUp);
     }
+    let up: Vec<_> = up
+        .into_iter()
+        .filter(|node| node.sources.monitor != Some(false))
+        .collect();
+    if up.is_empty() {
+        return Err(Skip::NoMonitor);
+    }
     let of = |role| {
         up.iter()
             .copied()
@@ -257,8 +267,11 @@ mod tests {
             up: !words.contains(&"down"),
             role: Some(role),
             engine: None,
-            sources: Sources::default(),
             circuit_open: false,
+            sources: Sources {
+                monitor: words.contains(&"serverless").then_some(false),
+                ..Sources::default()
+            },
             gauges: NodeGauges {
                 link_up: Some(!words.contains(&"unlinked")),
                 ..NodeGauges::default()
@@ -347,6 +360,15 @@ mod tests {
             "c c c",
         );
         check(NodeChoice::Replica, "a primary, b replica zone=y", "b b b");
+    }
+
+    #[test]
+    fn a_serverless_cache_gets_no_window() {
+        check(
+            NodeChoice::ReplicaOrPrimary,
+            "a primary serverless",
+            "no_monitor no_monitor no_monitor",
+        );
     }
 
     #[test]

@@ -30,6 +30,12 @@ pub struct DiscoverySettings {
     /// The time between two looks at the topology.
     #[serde(with = "written::duration")]
     pub interval: Duration,
+    /// The AWS region of groups that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Another address of ElastiCache's API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_url: Option<String>,
 }
 
 /// `[monitor]`: when and where MONITOR windows are opened.

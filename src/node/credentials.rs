@@ -1,11 +1,23 @@
 //! Who hotshard is to a server. The configuration says only where a password is found; it is read afresh for each
 //! connection, so that a rotated file needs no restart, and it is never shown.
 
+mod aws;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+
+pub use aws::AwsIdentity;
+use aws::{Iam, Secret};
+
+use super::iam::IamError;
+use crate::discovery::elasticache::AwsError;
+
+/// A server ends the connection of an IAM user after twelve hours unless it logs in again.
+const IAM_RENEWED_AFTER: Duration = Duration::from_secs(11 * 3600);
 
 /// `[auth]`: where the password is found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +29,12 @@ pub struct AuthSettings {
     pub password_env: Option<String>,
     /// The file that holds the password; one line end at its end is not part of it.
     pub password_file: Option<PathBuf>,
+    /// The IAM user's id, which is its name too; its password is a token that is made for each connection.
+    pub iam_user: Option<String>,
+    /// The secret of AWS Secrets Manager that holds the password: its name or ARN.
+    pub secret: Option<String>,
+    /// The field of that secret, where it is JSON.
+    pub secret_field: Option<String>,
 }
 
 /// Where logins come from. With several passwords each is tried in order, as a rotation needs it.
@@ -31,6 +49,8 @@ enum Source {
     Given(SecretString),
     Environment(String),
     File(PathBuf),
+    Iam(Iam),
+    Secret(Secret),
 }
 
 /// One name and password to try.
@@ -59,6 +79,18 @@ pub enum CredentialsError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// AWS gave none.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// No token could be made.
+    #[error(transparent)]
+    Iam(#[from] IamError),
+    /// The secret is no text.
+    #[error("the secret {0} (auth.secret) holds no text; store the password as a string")]
+    NoText(String),
+    /// The secret has another shape.
+    #[error("the secret {0} has no text under {1} (auth.secret_field)")]
+    NoField(String, String),
     /// There is a place for a password, but nothing in it.
     #[error("the password {0} is empty; leave the setting out if there is none")]
     Empty(String),
@@ -78,6 +110,38 @@ impl Credentials {
             username: settings.username.as_deref().map(Arc::from),
             sources: environment.chain(file).collect(),
         }
+    }
+
+    /// Adds what the settings name in AWS.
+    #[must_use]
+    pub fn with_aws(mut self, settings: &AuthSettings, identity: &AwsIdentity) -> Self {
+        if let Some(name) = &settings.secret {
+            self.sources.push(Source::Secret(Secret {
+                name: name.clone(),
+                field: settings.secret_field.clone(),
+                account: identity.account.clone(),
+                kept: Arc::default(),
+            }));
+        }
+        if let Some(user) = &settings.iam_user {
+            self.username = Some(Arc::from(user.as_str()));
+            self.sources.push(Source::Iam(Iam {
+                user: user.clone(),
+                identity: identity.clone(),
+            }));
+        }
+        self
+    }
+
+    /// The user, where there is one.
+    pub fn username(&self) -> Option<&str> {
+        self.username.as_deref()
+    }
+
+    /// After how long a connection must log in again; `None` if once is for good.
+    pub fn renewed_after(&self) -> Option<Duration> {
+        let is_iam = |source: &Source| matches!(source, Source::Iam(_));
+        self.sources.iter().any(is_iam).then_some(IAM_RENEWED_AFTER)
     }
 
     /// A password that is in hand already.
@@ -105,16 +169,23 @@ impl Credentials {
         }
         let mut logins = Vec::with_capacity(self.sources.len());
         for source in &self.sources {
-            logins.push(login(source.read().await?, source.to_string()));
+            let passwords = source.read().await?;
+            logins.extend(
+                passwords
+                    .into_iter()
+                    .map(|password| login(password, source.to_string())),
+            );
         }
         Ok(logins)
     }
 }
 
 impl Source {
-    async fn read(&self) -> Result<SecretString, CredentialsError> {
+    async fn read(&self) -> Result<Vec<SecretString>, CredentialsError> {
         let text = match self {
-            Self::Given(password) => return Ok(password.clone()),
+            Self::Given(password) => return Ok(vec![password.clone()]),
+            Self::Iam(iam) => return Ok(vec![iam.token().await?]),
+            Self::Secret(secret) => return secret.passwords().await,
             Self::Environment(name) => std::env::var(name).map_err(|error| match error {
                 std::env::VarError::NotPresent => CredentialsError::NotSet(name.clone()),
                 std::env::VarError::NotUnicode(_) => CredentialsError::NotText(name.clone()),
@@ -126,7 +197,7 @@ impl Source {
         if password.is_empty() {
             return Err(CredentialsError::Empty(self.to_string()));
         }
-        Ok(SecretString::from(password))
+        Ok(vec![SecretString::from(password)])
     }
 }
 
@@ -145,6 +216,8 @@ impl std::fmt::Display for Source {
             Self::Given(_) => formatter.write_str("given"),
             Self::Environment(name) => write!(formatter, "in ${name}"),
             Self::File(path) => write!(formatter, "in {}", path.display()),
+            Self::Iam(_) => formatter.write_str("made by IAM"),
+            Self::Secret(secret) => write!(formatter, "in the secret {}", secret.name),
         }
     }
 }

@@ -57,11 +57,7 @@ async fn introduce(raw: &mut Raw, logins: &[Login]) -> Result<u64, LinkError> {
 
 async fn log_in(raw: &mut Raw, logins: &[Login]) -> Result<(), LinkError> {
     for login in logins {
-        let mut command = Command::new("AUTH");
-        if let Some(username) = &login.username {
-            command = command.arg(&**username);
-        }
-        match raw.ask(command.arg(login.password.expose_secret())).await {
+        match raw.ask(authentication(login)).await {
             Ok(_) => return Ok(()),
             Err(LinkError::Rejected { message, .. }) if needs_none(&message) => {
                 tracing::debug!(endpoint = %raw.endpoint, "the server has no password; ours was not needed");
@@ -80,12 +76,21 @@ async fn log_in(raw: &mut Raw, logins: &[Login]) -> Result<(), LinkError> {
     })
 }
 
+/// AUTH with this login.
+pub(super) fn authentication(login: &Login) -> Command {
+    let mut command = Command::new("AUTH");
+    if let Some(username) = &login.username {
+        command = command.arg(&**username);
+    }
+    command.arg(login.password.expose_secret())
+}
+
 /// The default user has no password: Redis 6 and later, then earlier ones.
 fn needs_none(message: &str) -> bool {
     message.contains("without any password configured") || message.contains("no password is set")
 }
 
 /// Redis 6 and later, then earlier ones.
-fn is_wrong(message: &str) -> bool {
+pub(super) fn is_wrong(message: &str) -> bool {
     message.starts_with("WRONGPASS") || message.contains("invalid password")
 }

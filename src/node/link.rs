@@ -8,10 +8,11 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::account::{Account, Counted};
-use super::credentials::Credentials;
-use super::greeting::{Greeted, greet};
+use super::credentials::{self, Credentials};
+use super::greeting::{self, Greeted, greet};
 use super::raw::{Command, accepted, account_for, spoken};
 use super::{Dialer, LinkError};
 use crate::discovery::answers::{self, ShardAnswer};
@@ -88,6 +89,7 @@ pub struct Link {
     settings: LinkSettings,
     client_id: u64,
     version: Version,
+    logged_in: Instant,
 }
 
 impl Drop for Link {
@@ -115,6 +117,7 @@ impl Link {
             settings,
             client_id,
             version: Version::default(),
+            logged_in: Instant::now(),
         };
         link.version = Version::of_info(&link.info(&["server"]).await?);
         Ok(link)
@@ -138,6 +141,34 @@ impl Link {
     /// Where this link's cost is entered.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// Logs in again where credentials hold for a time only, as IAM's do; nothing before that time has come.
+    pub async fn stay_logged_in(&mut self, credentials: &Credentials) -> Result<(), LinkError> {
+        let due = credentials
+            .renewed_after()
+            .is_some_and(|after| self.logged_in.elapsed() >= after);
+        if !due {
+            return Ok(());
+        }
+        let logins = credentials.logins().await.map_err(|source| LinkError::Credentials {
+            endpoint: self.endpoint.clone(),
+            source,
+        })?;
+        for login in &logins {
+            match self.ask(greeting::authentication(login)).await {
+                Ok(_) => {
+                    self.logged_in = Instant::now();
+                    return Ok(());
+                }
+                Err(LinkError::Rejected { message, .. }) if greeting::is_wrong(&message) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(LinkError::WrongPassword {
+            endpoint: self.endpoint.clone(),
+            origins: credentials::origins(&logins),
+        })
     }
 
     /// INFO of these sections; of all of them where the server takes one section a call and several are asked for.

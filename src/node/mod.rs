@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use crate::model::Endpoint;
 
 pub use account::{Account, Accounts};
-pub use credentials::{AuthSettings, Credentials, CredentialsError};
+pub use credentials::{AuthSettings, AwsIdentity, Credentials, CredentialsError};
 pub use error::LinkError;
 pub use limit::ServerLimit;
 pub use link::{ClientLine, Link, LinkSettings, Version};

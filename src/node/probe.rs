@@ -45,14 +45,20 @@ pub async fn poll(link: &Link) -> Result<Poll, LinkError> {
     let mut answers = link.pipeline(commands).await?.into_iter();
     let closed = || Err(LinkError::Closed(link.endpoint().clone()));
     let info = answers.next().unwrap_or_else(closed)?;
-    let role = answers.next().unwrap_or_else(closed)?;
+    let info = link::text(&info).ok_or_else(|| link.unexpected("INFO", &info))?;
+    let role = match answers.next().unwrap_or_else(closed) {
+        Ok(role) => RoleAnswer::parse(&role).ok_or_else(|| link.unexpected("ROLE", &role))?,
+        // Serverless caches answer INFO and little else.
+        Err(LinkError::Rejected { .. }) => RoleAnswer::of_info(&info),
+        Err(error) => return Err(error),
+    };
     Ok(Poll {
         own: OwnCost {
             bytes_in: link.account().total().bytes_in,
             ..before
         },
-        info: link::text(&info).ok_or_else(|| link.unexpected("INFO", &info))?,
-        role: RoleAnswer::parse(&role).ok_or_else(|| link.unexpected("ROLE", &role))?,
+        info,
+        role,
         took: begun.elapsed(),
     })
 }

@@ -1,6 +1,6 @@
 //! Asks nodes what they belong to, from one seed on. What follows from their answers is decided in [`crate::discovery`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use tokio::task::JoinSet;
 
@@ -11,10 +11,13 @@ use super::{Dialer, LinkError};
 use crate::discovery::answers::ShardAnswer;
 use crate::discovery::role::RoleAnswer;
 use crate::discovery::topology::{self, Known, Sighting};
-use crate::model::{Endpoint, Group, GroupKey};
+use crate::model::{Endpoint, Group, GroupKey, ShardId, SlotSet};
 
 /// How many nodes of a group without a cluster are asked. A primary has a handful of replicas; this stops a chain of mistakes.
 const NODES_MAX: usize = 256;
+
+/// How many nodes of a known group are asked for its slots before the question is given up for now.
+const SLOTS_ASKED_MAX: usize = 3;
 
 /// How many nodes are asked for their shard's name at once.
 const ASKED_AT_ONCE: usize = 32;
@@ -99,6 +102,33 @@ pub async fn survey(
         // Without a seed there is nothing to find.
         None => Ok(topology::topology(group, previous, Vec::new())),
     }
+}
+
+/// Which slots each shard of a known group owns, by the word of one of its nodes; those it doesn't tell are left out.
+pub async fn slots(reach: &Reach, group: &Group) -> BTreeMap<ShardId, SlotSet> {
+    for (_, node) in group.nodes().take(SLOTS_ASKED_MAX) {
+        match ask(reach, &node.endpoint).await {
+            Ok(Answer::Cluster(shards)) => return owners(reach, group, &shards).await,
+            Ok(Answer::Alone(_)) => break,
+            Err(error) => tracing::debug!(%error, "cannot ask for the slots; the next node is asked"),
+        }
+    }
+    BTreeMap::new()
+}
+
+/// A cluster may announce addresses where the group knows names, so names are resolved until one of a shard's members is found.
+async fn owners(reach: &Reach, group: &Group, shards: &[ShardAnswer]) -> BTreeMap<ShardId, SlotSet> {
+    let mut owned = BTreeMap::new();
+    for shard in &group.shards {
+        for node in &shard.nodes {
+            let known = reach.known(&node.endpoint).await;
+            if let Some(answer) = topology::shard_of(shards, &known) {
+                owned.insert(shard.id.clone(), answer.slots.clone());
+                break;
+            }
+        }
+    }
+    owned
 }
 
 /// What one node belongs to.

@@ -10,6 +10,7 @@ mod config;
 mod connecting;
 mod dashboards;
 mod disturbances;
+mod elasticache;
 mod fuzz_corpus;
 mod harness;
 mod helm;

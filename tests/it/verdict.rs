@@ -75,6 +75,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
         poll,
         monitor,
         guards: settings.guards.clone(),
+        searches: Vec::new(),
         discovery_interval: settings.discovery.interval,
         reading: window::Reading {
             commands: Commands::builtin(),

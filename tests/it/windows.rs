@@ -101,6 +101,7 @@ impl<'a> Window<'a> {
             shard: "0001".into(),
             node: "a".into(),
             endpoint: endpoint(self.server),
+            serverless: false,
             reach: Reach {
                 dialer: plain(),
                 credentials: Credentials::none(),

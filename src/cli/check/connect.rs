@@ -5,13 +5,12 @@ use std::fmt::Write as _;
 use anyhow::{Context, bail};
 use tokio::task::JoinSet;
 
-use super::super::reach::reach;
+use super::super::found::find;
 use crate::cli::print;
-use crate::config::{GroupSettings, Members, Settings};
-use crate::discovery::fixed;
+use crate::config::Settings;
 use crate::model::{Endpoint, Group};
-use crate::node::survey::{Reach, SurveyError, survey};
-use crate::node::{LinkError, Pace, watch};
+use crate::node::survey::Reach;
+use crate::node::{LinkError, watch};
 
 /// Tries all nodes of all groups; a failure if any can't be watched.
 pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
@@ -22,14 +21,12 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
 }
 
 async fn every_group(settings: &Settings) -> anyhow::Result<()> {
-    let pace = Pace::new();
     print("\nNodes:\n")?;
     let (mut tried, mut failed) = (0, 0);
-    for group in &settings.groups {
-        let reach = reach(settings, group, &pace)?;
-        let nodes = match found(&reach, group).await {
-            Ok(found) => every_node(&reach, &found).await,
-            Err(error) => vec![Err(format!("  {}: {error}\n", group.key()))],
+    for found in find(settings).await? {
+        let nodes = match found {
+            Ok(found) => every_node(&found.reach, &found.group).await,
+            Err(text) => vec![Err(format!("  {text}\n"))],
         };
         tried += nodes.len();
         failed += nodes.iter().filter(|node| node.is_err()).count();
@@ -40,15 +37,6 @@ async fn every_group(settings: &Settings) -> anyhow::Result<()> {
     match failed {
         0 => Ok(()),
         _ => bail!("of {tried} tried, {failed} can't be watched; the lines above say why"),
-    }
-}
-
-async fn found(reach: &Reach, group: &GroupSettings) -> Result<Group, SurveyError> {
-    match group.members() {
-        Ok(Members::Seeds(seeds)) => survey(reach, &group.key(), &seeds, None).await,
-        Ok(Members::Given(nodes)) => Ok(fixed::group(group.key(), &nodes)),
-        // It was refused when it was read.
-        Err(_) => Ok(fixed::group(group.key(), &[])),
     }
 }
 

@@ -1,14 +1,16 @@
 //! Asking AWS: the only place that calls its API.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError};
 use aws_sdk_elasticache::Client;
 use aws_sdk_elasticache::error::{ProvideErrorMetadata, SdkError};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
 use super::listing::Listing;
 use crate::model::Region;
@@ -105,6 +107,54 @@ impl AwsError {
     }
 }
 
+/// An [`Account`] that is opened when it is first needed. Clones share it, and with it the credentials it keeps fresh.
+#[derive(Clone, Debug)]
+pub struct SharedAccount {
+    access: Access,
+    account: Arc<OnceCell<Account>>,
+}
+
+impl SharedAccount {
+    /// Nothing is read or asked yet.
+    pub fn new(access: Access) -> Self {
+        Self {
+            access,
+            account: Arc::new(OnceCell::new()),
+        }
+    }
+
+    /// One whose region and credentials are in hand already.
+    pub fn given(region: &str, credentials: Credentials) -> Self {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(aws_config::Region::new(region.to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+        let account = Account {
+            region: Region::new(region),
+            client: Client::new(&config),
+            config,
+        };
+        Self {
+            access: Access {
+                region: Some(region.to_owned()),
+                ..Access::default()
+            },
+            account: Arc::new(OnceCell::new_with(Some(account))),
+        }
+    }
+
+    /// Who asks, and where.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// The account; the region and where credentials come from are found now if they weren't yet.
+    pub async fn get(&self) -> Result<&Account, AwsError> {
+        self.account.get_or_try_init(|| Account::open(&self.access)).await
+    }
+}
+
 /// AWS as one [`Access`] sees it.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -123,13 +173,15 @@ impl Account {
         if let Some(profile) = &access.profile {
             loader = loader.profile_name(profile);
         }
-        if let Some(url) = &access.endpoint_url {
-            loader = loader.endpoint_url(url);
-        }
         let config = assume(loader.load().await, access).await;
         // The SDK would send the request to nowhere; without a region there is nothing to ask.
         let region = Region::new(config.region().ok_or(AwsError::NoRegion)?.as_ref());
-        let client = Client::new(&config);
+        let mut own = aws_sdk_elasticache::config::Builder::from(&config);
+        // Another address of ElastiCache is none of STS's or Secrets Manager's.
+        if let Some(url) = &access.endpoint_url {
+            own = own.endpoint_url(url);
+        }
+        let client = Client::from_conf(own.build());
         Ok(Self { region, config, client })
     }
 
@@ -225,7 +277,7 @@ impl Account {
     }
 
     /// The SDK's `DisplayErrorContext` would print the raw body of the answer; only code and message are shown.
-    fn failure<E, R>(&self, action: &'static str, error: &SdkError<E, R>) -> AwsError
+    pub(super) fn failure<E, R>(&self, action: &'static str, error: &SdkError<E, R>) -> AwsError
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug + 'static,
@@ -279,15 +331,19 @@ async fn assume(config: SdkConfig, access: &Access) -> SdkConfig {
         .await;
     config
         .into_builder()
-        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(provider))
+        .credentials_provider(SharedCredentialsProvider::new(provider))
         .build()
 }
 
 fn refusal(action: &'static str, region: Region, error: &impl ProvideErrorMetadata) -> AwsError {
-    let (code, message) = (
-        error.code().unwrap_or("unknown"),
-        error.message().unwrap_or("no message").to_owned(),
-    );
+    let Some(code) = error.code() else {
+        return AwsError::Malformed {
+            action,
+            region,
+            reason: "neither a result nor an error of AWS".into(),
+        };
+    };
+    let message = error.message().unwrap_or("no message").to_owned();
     match code {
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
             AwsError::Throttled { action, region }

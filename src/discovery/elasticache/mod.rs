@@ -2,13 +2,14 @@
 
 pub mod api;
 pub mod listing;
+pub mod secret;
 pub mod selection;
 
 use std::collections::BTreeMap;
 
 use tokio::task::JoinSet;
 
-pub use api::{Access, Account, AwsError};
+pub use api::{Access, Account, AwsError, SharedAccount};
 pub use listing::{Found, Kind, Listing};
 pub use selection::Selection;
 

@@ -34,13 +34,25 @@ impl Hotshard {
         Self::start_in(TempDir::new().expect("a temporary folder"), arguments).await
     }
 
-    /// The same, but waits only until it listens: with TLS or a password of its own, plain requests have no answer.
-    pub(crate) async fn listening(arguments: &[&str]) -> Self {
-        Self::listen_in(TempDir::new().expect("a temporary folder"), arguments).await
+    /// `hotshard serve` with this configuration and these variables besides those of the test.
+    pub(crate) async fn serve_with(config: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("hotshard.toml");
+        std::fs::write(&path, config).expect("a temporary folder takes a file");
+        Self::start_under(folder, &["serve", "--config", &path.display().to_string()], variables).await
     }
 
     async fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
-        let hotshard = Self::listen_in(folder, arguments).await;
+        Self::start_under(folder, arguments, &[]).await
+    }
+
+    /// The same, but waits only until it listens: with TLS or a password of its own, plain requests have no answer.
+    pub(crate) async fn listening(arguments: &[&str]) -> Self {
+        Self::listen_in(TempDir::new().expect("a temporary folder"), arguments, &[]).await
+    }
+
+    async fn start_under(folder: TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let hotshard = Self::listen_in(folder, arguments, variables).await;
         let ready = async || match hotshard.get("/readyz").await {
             Ok(answer) if answer.status == 200 => Ok(()),
             other => Err(other),
@@ -49,14 +61,13 @@ impl Hotshard {
         hotshard
     }
 
-    async fn listen_in(folder: TempDir, arguments: &[&str]) -> Self {
-        let arguments: Vec<String> = arguments
-            .iter()
-            .chain(&["--web.listen-address", "127.0.0.1:0"])
-            .map(|&one| one.to_owned())
-            .collect();
-        let program = env!("CARGO_BIN_EXE_hotshard");
-        let mut process = Process::start("hotshard", program.as_ref(), &arguments, folder.path());
+    async fn listen_in(folder: TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let program = env!("CARGO_BIN_EXE_hotshard").to_owned();
+        let variables = variables.iter().map(|(name, text)| format!("{name}={text}"));
+        let arguments = arguments.iter().chain(&["--web.listen-address", "127.0.0.1:0"]);
+        let arguments = arguments.map(|&one| one.to_owned());
+        let whole: Vec<String> = variables.chain([program]).chain(arguments).collect();
+        let mut process = Process::start("hotshard", "env".as_ref(), &whole, folder.path());
         let listening = async || match process.ended() {
             Some(status) => Ok(Err(format!("{status}\n{}", process.last_words()))),
             None => address_in(&(process.stdout() + &process.stderr()))
@@ -64,7 +75,7 @@ impl Hotshard {
                 .ok_or("no address in its output"),
         };
         let address = eventually("hotshard says where it listens", START_DEADLINE, listening).await;
-        let address = address.unwrap_or_else(|words| panic!("hotshard {arguments:?} ended: {words}"));
+        let address = address.unwrap_or_else(|words| panic!("hotshard {whole:?} ended: {words}"));
         Self {
             address,
             process,

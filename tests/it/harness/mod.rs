@@ -4,6 +4,7 @@
 //! A part that isn't installed fails the test and says how to install it; nothing is ever skipped.
 
 pub(crate) mod alertmanager;
+pub(crate) mod aws;
 pub(crate) mod cluster;
 pub(crate) mod figures;
 pub(crate) mod hotshard;

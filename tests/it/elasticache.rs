@@ -1,0 +1,372 @@
+//! Groups that AWS knows: from its answers to real local servers to metrics.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials as AwsCredentials;
+use hotshard::discovery::elasticache::SharedAccount;
+use hotshard::model::{GroupId, Timestamp};
+use hotshard::node::iam::{self, IamLogin};
+use hotshard::node::survey::Reach;
+use hotshard::node::{Accounts, AuthSettings, AwsIdentity, Credentials, Dialer, Network, Pace};
+use secrecy::ExposeSecret;
+
+use crate::cli::{hotshard, told};
+use crate::connecting::SETTINGS;
+use crate::harness::aws::{Aws, Member, REGION, ReplicationGroup, VARIABLES, endpoint_xml, result};
+use crate::harness::cluster::Cluster;
+use crate::harness::hotshard::Hotshard;
+use crate::harness::server::Server;
+use crate::harness::wait::eventually;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+const PASSWORD: &str = "planted-secret";
+
+fn config(aws: &Aws, groups: &str) -> String {
+    format!(
+        "{groups}\n[discovery]\nregion = \"{REGION}\"\nendpoint_url = \"http://{}\"\ninterval = \"1s\"\n\
+         [poll]\ninterval = \"1s\"\n[auth]\npassword_env = \"TOKEN\"\n",
+        aws.address
+    )
+}
+
+async fn serve(aws: &Aws, groups: &str) -> Hotshard {
+    let variables: Vec<(&str, &str)> = VARIABLES.into_iter().chain([("TOKEN", PASSWORD)]).collect();
+    Hotshard::serve_with(&config(aws, groups), &variables).await
+}
+
+/// The cluster as AWS would describe it: members in the order of their ports, whatever their roles.
+async fn described(id: &str, cluster: &Cluster) -> ReplicationGroup {
+    let mut shards = Vec::new();
+    for (place, shard) in cluster.shards().await.iter().enumerate() {
+        let mut places = shard.replicas.clone();
+        places.push(shard.primary);
+        places.sort_unstable();
+        let name = format!("{:04}", place + 1);
+        let member = |(number, &server): (usize, &usize)| Member {
+            id: format!("{id}-{name}-{:03}", number + 1),
+            address: Some(cluster.servers[server].address),
+            role: None,
+        };
+        shards.push((name.clone(), places.iter().enumerate().map(member).collect()));
+    }
+    ReplicationGroup {
+        id: id.to_owned(),
+        cluster_mode: true,
+        tls: false,
+        shards,
+    }
+}
+
+fn alone(id: &str, server: &Server) -> ReplicationGroup {
+    let member = Member {
+        id: format!("{id}-001"),
+        address: Some(server.address),
+        role: Some("primary"),
+    };
+    ReplicationGroup {
+        id: id.to_owned(),
+        cluster_mode: false,
+        tls: false,
+        shards: vec![("0001".into(), vec![member])],
+    }
+}
+
+/// Waits until the metrics hold all of `there` and none of `gone`.
+async fn metrics(hotshard: &Hotshard, there: &[String], gone: &[&str]) -> String {
+    let complete = async || {
+        let metrics = hotshard.metrics().await;
+        match there.iter().find(|line| !metrics.contains(line.as_str())) {
+            Some(line) => Err(format!("{line} is missing in\n{metrics}\n{}", hotshard.log())),
+            None => match gone.iter().find(|text| metrics.contains(**text)) {
+                Some(text) => Err(format!("{text} is still there")),
+                None => Ok(metrics),
+            },
+        }
+    };
+    eventually("the metrics say so", DEADLINE, complete).await
+}
+
+fn group_label(id: &str) -> String {
+    format!("region=\"{REGION}\",replication_group=\"{id}\"")
+}
+
+#[tokio::test]
+async fn a_cluster_is_watched_by_its_name_alone() {
+    let cluster = Cluster::of(Server::redis().password(PASSWORD)).await;
+    let aws = Aws::start().await;
+    aws.hold(&[described("orders", &cluster).await]);
+    let hotshard = serve(&aws, "[[groups]]\nid = \"orders\"\n").await;
+    let orders = group_label("orders");
+    let mut expected: Vec<String> = Vec::new();
+    for (place, shard) in cluster.shards().await.iter().enumerate() {
+        let name = format!("{:04}", place + 1);
+        let slots: usize = shard
+            .slots
+            .iter()
+            .map(|range| usize::from(range.end() - range.start()) + 1)
+            .sum();
+        expected.push(format!("hotshard_shard_slots{{{orders},shard=\"{name}\"}} {slots}\n"));
+        // The role is the node's own word: the first by name need not be the primary.
+        let primary_first = shard.primary < shard.replicas[0];
+        for (number, primary) in [(1, primary_first), (2, !primary_first)] {
+            expected.push(format!(
+                "hotshard_node_role{{{orders},shard=\"{name}\",node=\"orders-{name}-00{number}\",role=\"primary\"}} {}\n",
+                u8::from(primary)
+            ));
+        }
+    }
+    let metrics = metrics(&hotshard, &expected, &[]).await;
+    assert!(
+        metrics.contains("cache.r7g.large") && metrics.contains(&format!("{REGION}a")),
+        "{metrics}"
+    );
+    for output in [metrics, hotshard.stop().await] {
+        assert!(
+            !output.contains(PASSWORD) && !output.contains("planted-secret-key"),
+            "{output}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn groups_of_a_glob_come_and_go_and_stay_while_aws_fails() {
+    let (first, second) = (
+        Server::redis().password(PASSWORD).start().await,
+        Server::redis().password(PASSWORD).start().await,
+    );
+    let aws = Aws::start().await;
+    aws.hold(&[alone("shop-a", &first), alone("other", &second)]);
+    let hotshard = serve(&aws, "[[groups]]\nid = \"shop-*\"\n[[groups]]\nid = \"none\"\n").await;
+    let up = |id: &str| {
+        format!(
+            "hotshard_node_up{{{},shard=\"0001\",node=\"{id}-001\"}} 1\n",
+            group_label(id)
+        )
+    };
+    let not_found = format!(
+        "hotshard_discovery_failures_total{{{},reason=\"not_found\"}}",
+        group_label("none")
+    );
+    metrics(&hotshard, &[up("shop-a"), not_found], &["shop-b", "\"other\""]).await;
+
+    aws.hold(&[alone("shop-a", &first), alone("shop-b", &second)]);
+    metrics(&hotshard, &[up("shop-a"), up("shop-b")], &[]).await;
+
+    for code in ["Throttling", "InternalFailure", "AccessDenied"] {
+        aws.refuse("DescribeCacheClusters", code);
+        let reason = match code {
+            "Throttling" => "throttled",
+            "AccessDenied" => "denied",
+            _ => "refused",
+        };
+        let failed = format!(
+            "hotshard_discovery_failures_total{{{},reason=\"{reason}\"}}",
+            group_label("shop-b")
+        );
+        metrics(&hotshard, &[up("shop-a"), up("shop-b"), failed], &[]).await;
+    }
+    aws.answer("DescribeCacheClusters", "<half");
+    let malformed = format!(
+        "hotshard_discovery_failures_total{{{},reason=\"malformed\"}}",
+        group_label("shop-b")
+    );
+    metrics(&hotshard, &[up("shop-a"), up("shop-b"), malformed], &[]).await;
+
+    aws.hold(&[alone("shop-b", &second)]);
+    metrics(&hotshard, &[up("shop-b")], &["shop-a"]).await;
+    let (asked, looked) = (
+        aws.calls("DescribeReplicationGroups"),
+        aws.calls("DescribeServerlessCaches"),
+    );
+    assert!(asked.abs_diff(looked) <= 1, "{asked} {looked}: one list for all groups");
+    hotshard.stop().await;
+}
+
+#[tokio::test]
+async fn a_serverless_cache_is_polled_and_gets_no_window() {
+    let server = Server::redis().password(PASSWORD).start().await;
+    let aws = Aws::start().await;
+    let inner = format!(
+        "<ServerlessCaches><member><ServerlessCacheName>burst</ServerlessCacheName><Engine>valkey</Engine>\
+         <Status>available</Status>{}</member></ServerlessCaches>",
+        endpoint_xml("Endpoint", server.address)
+    );
+    aws.answer("DescribeServerlessCaches", &result("DescribeServerlessCaches", &inner));
+    let hotshard = serve(
+        &aws,
+        "[tls]\nenabled = false\n[monitor]\nschedule = \"every 2s\"\nwindow = \"1s\"\nnodes = \"replica-or-primary\"\n\
+         [[groups]]\nid = \"burst\"\n",
+    )
+    .await;
+    let burst = group_label("burst");
+    let expected = [
+        format!("hotshard_node_up{{{burst},shard=\"0001\",node=\"burst\"}} 1\n"),
+        format!("hotshard_windows_skipped_total{{{burst},shard=\"0001\",reason=\"no_monitor\"}}"),
+    ];
+    metrics(&hotshard, &expected, &["hotshard_window_last_end_timestamp_seconds{"]).await;
+    hotshard.stop().await;
+}
+
+#[tokio::test]
+async fn endpoints_lists_the_nodes_with_the_roles_they_tell_themselves() {
+    let cluster = Cluster::disabled(Server::redis().password(PASSWORD), 1).await;
+    cluster.replicated().await;
+    let aws = Aws::start().await;
+    let [primary, replica] = [cluster.servers[0].address, cluster.servers[1].address];
+    let member = |number: u8, address| Member {
+        id: format!("orders-00{number}"),
+        address: Some(address),
+        role: None,
+    };
+    aws.hold(&[ReplicationGroup {
+        id: "orders".into(),
+        cluster_mode: true,
+        tls: false,
+        shards: vec![("0001".into(), vec![member(1, replica), member(2, primary)])],
+    }]);
+    let url = format!("http://{}", aws.address);
+    let ask = |more: &[&str]| {
+        let base = [
+            "endpoints",
+            "-c",
+            "orders",
+            "-r",
+            REGION,
+            "--discovery.endpoint-url",
+            &url,
+        ];
+        let arguments: Vec<&str> = base
+            .into_iter()
+            .chain(["--auth.password-env", "TOKEN"])
+            .chain(more.iter().copied())
+            .collect();
+        let mut command = hotshard(&arguments);
+        command.envs(VARIABLES).env("TOKEN", PASSWORD);
+        async {
+            tokio::task::spawn_blocking(move || told(&mut command))
+                .await
+                .expect("it ends")
+        }
+    };
+    let csv = ask(&["-f", "csv"]).await;
+    let row = |number: u8, role: &str, address| {
+        format!("{REGION},orders,0001,orders-00{number},{role},{address},{REGION}a,cache.r7g.large,false\n")
+    };
+    assert!(
+        csv.contains(&row(1, "replica", replica)) && csv.contains(&row(2, "primary", primary)),
+        "{csv}"
+    );
+    let lines = ask(&["--replica-only", "-f", "monitor-cmd"]).await;
+    assert_eq!(
+        lines,
+        format!("redis-cli -h 127.0.0.1 -p {} monitor\nexit code 0\n", replica.port())
+    );
+    for output in [csv, lines, ask(&[]).await] {
+        assert!(!output.contains("planted"), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_takes_the_token_that_iam_makes() {
+    let now = || Timestamp(1_767_323_045_000_000);
+    let keys = AwsCredentials::new("AKIDEXAMPLE", "planted-secret-key", None, None, "test");
+    let login = IamLogin {
+        user: "watcher".into(),
+        cache: "orders".into(),
+        region: REGION.into(),
+        serverless: false,
+    };
+    let token = iam::token(&login, &keys, now()).expect("nothing to refuse");
+    let server = Server::redis().start().await;
+    let rule = format!(">{}", token.expose_secret());
+    server
+        .call(&["ACL", "SETUSER", "watcher", "on", &rule, "~*", "+@all"])
+        .await;
+    let settings = AuthSettings {
+        iam_user: Some("watcher".into()),
+        ..AuthSettings::default()
+    };
+    let identity = |cache: &str| AwsIdentity {
+        account: SharedAccount::given(REGION, keys.clone()),
+        cache: GroupId::new(cache),
+        serverless: false,
+        now,
+    };
+    let reach = |cache: &str| Reach {
+        dialer: Dialer::Network(Network::plain(SETTINGS.answer_timeout, Pace::new())),
+        credentials: Credentials::new(&settings).with_aws(&settings, &identity(cache)),
+        accounts: Accounts::default(),
+        settings: SETTINGS,
+    };
+    let endpoint = server.address.to_string().parse().expect("an address is an endpoint");
+    reach("orders")
+        .link(&endpoint)
+        .await
+        .expect("the token is the password");
+    let refused = reach("carts")
+        .link(&endpoint)
+        .await
+        .expect_err("a token is for one cache")
+        .to_string();
+    assert!(
+        refused.contains("refused the password made by IAM for user watcher"),
+        "{refused}"
+    );
+    assert!(!refused.contains("X-Amz"), "{refused}");
+}
+
+#[tokio::test]
+async fn both_versions_of_a_secret_are_tried_while_it_is_rotated() {
+    let server = Server::redis().password("planted-next").start().await;
+    let aws = Aws::start().await;
+    aws.hold(&[alone("orders", &server)]);
+    aws.secret("AWSCURRENT", Some(r#"{"token":"planted-current"}"#));
+    aws.secret("AWSPENDING", Some(r#"{"token":"planted-next"}"#));
+    aws.secret("AWSPREVIOUS", None);
+    let url = format!("http://{}", aws.address);
+    let variables: Vec<(&str, &str)> = VARIABLES
+        .into_iter()
+        .chain([("AWS_ENDPOINT_URL_SECRETS_MANAGER", url.as_str())])
+        .collect();
+    let config = config(
+        &aws,
+        "[[groups]]\nid = \"orders\"\n[groups.auth]\nsecret = \"orders/redis\"\nsecret_field = \"token\"\n",
+    );
+    let hotshard = Hotshard::serve_with(&config, &variables).await;
+    let up = format!(
+        "hotshard_node_up{{{},shard=\"0001\",node=\"orders-001\"}} 1\n",
+        group_label("orders")
+    );
+    let metrics = metrics(&hotshard, &[up], &[]).await;
+    assert_eq!(aws.calls("AWSCURRENT"), 1, "an answer is kept for a while");
+    for output in [metrics, hotshard.stop().await] {
+        assert!(!output.contains("planted"), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn five_hundred_shards_are_found_within_seconds() {
+    let nobody = "127.0.0.1:1".parse().expect("an address");
+    let member = |shard: usize, number: usize| Member {
+        id: format!("big-{shard:04}-{number:03}"),
+        address: Some(nobody),
+        role: None,
+    };
+    let shard = |shard: usize| {
+        (
+            format!("{shard:04}"),
+            (1..=6).map(|number| member(shard, number)).collect(),
+        )
+    };
+    let aws = Aws::start().await;
+    aws.hold(&[ReplicationGroup {
+        id: "big".into(),
+        cluster_mode: true,
+        tls: false,
+        shards: (1..=500).map(shard).collect(),
+    }]);
+    let hotshard = serve(&aws, "[[groups]]\nid = \"big\"\n").await;
+    let nodes = format!("hotshard_discovery_nodes{{{}}} 3000\n", group_label("big"));
+    metrics(&hotshard, &[nodes], &[]).await;
+    hotshard.stop().await;
+}
