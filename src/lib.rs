@@ -14,6 +14,8 @@ pub mod discovery;
 
 pub mod node;
 
+pub mod archive;
+
 pub mod export;
 
 pub mod schedule;

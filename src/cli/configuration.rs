@@ -8,9 +8,11 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use tracing::warn;
 
+use super::keeping::{self, Keeping};
 use super::reach::searches;
 use crate::analysis::keyspec::Commands;
 use crate::analysis::tally::TallySettings;
+use crate::archive::Archive;
 use crate::config::Settings;
 use crate::engine::clock::Clock;
 use crate::engine::command::Change;
@@ -32,6 +34,7 @@ pub(super) struct Configuration {
     /// The pace at which groups that AWS knows are connected to; without one AWS isn't asked.
     pace: Option<Pace>,
     seed: u64,
+    archive: Option<Archive>,
     /// What each group's connections were made from.
     origins: BTreeMap<GroupKey, u64>,
 }
@@ -49,6 +52,7 @@ impl Configuration {
             pace: None,
             // A new one in every process: nobody outside can know which keys would collide.
             seed: RandomState::new().hash_one("hotshard"),
+            archive: None,
             origins: BTreeMap::new(),
         })
     }
@@ -64,19 +68,18 @@ impl Configuration {
         &self.settings
     }
 
+    /// Starts the archive, if there is to be one. It goes on through reloads.
+    pub(super) fn keep(&mut self, source: &'static str) -> anyhow::Result<Keeping> {
+        let (archive, keeping) = keeping::start(&self.settings, source, self.seed)?;
+        self.archive = archive;
+        Ok(keeping)
+    }
+
     /// What the engine begins with. Certificates are read now, so that a wrong path is known at the start.
     pub(super) fn plan(&mut self) -> anyhow::Result<Plan> {
         let watches = (self.reach)(&self.settings)?;
         self.origins = origins(&self.settings, &watches);
-        Ok(self.engine_plan(watches))
-    }
-
-    fn engine_plan(&self, watches: Vec<Watch>) -> Plan {
-        let searches = self.pace.as_ref().map(|pace| searches(&self.settings, pace));
-        Plan {
-            searches: searches.unwrap_or_default(),
-            ..plan(&self.settings, watches, self.seed)
-        }
+        Ok(self.plan_of(watches))
     }
 
     /// Reads everything again, and says what is different for the engine; an error leaves everything as it was.
@@ -91,29 +94,32 @@ impl Configuration {
         self.origins = origins;
         self.settings = settings;
         Ok(Change {
-            plan: self.engine_plan(watches),
+            plan: self.plan_of(watches),
             ledger: self.settings.ledger(),
             unchanged,
         })
     }
-}
 
-/// What the engine needs, from the settings.
-fn plan(settings: &Settings, groups: Vec<Watch>, seed: u64) -> Plan {
-    Plan {
-        groups,
-        searches: Vec::new(),
-        poll: settings.poll.clone(),
-        monitor: settings.monitor.clone(),
-        guards: settings.guards.clone(),
-        discovery_interval: settings.discovery.interval,
-        reading: window::Reading {
-            commands: Commands::builtin(),
-            patterns: settings.patterns.clone(),
-            tally: TallySettings::default(),
-            seed,
-            clock: Clock::System,
-        },
+    /// What the engine needs, from the settings.
+    fn plan_of(&self, groups: Vec<Watch>) -> Plan {
+        let settings = &self.settings;
+        let searches = self.pace.as_ref().map(|pace| searches(settings, pace));
+        Plan {
+            groups,
+            searches: searches.unwrap_or_default(),
+            poll: settings.poll.clone(),
+            monitor: settings.monitor.clone(),
+            guards: settings.guards.clone(),
+            discovery_interval: settings.discovery.interval,
+            reading: window::Reading {
+                commands: Commands::builtin(),
+                patterns: settings.patterns.clone(),
+                tally: TallySettings::default(),
+                seed: self.seed,
+                clock: Clock::System,
+                archive: self.archive.clone(),
+            },
+        }
     }
 }
 
@@ -133,8 +139,10 @@ fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<String> {
     let mut kept = differences("web", &table(&old.web), &table(&new.web));
     kept.extend(differences("otlp", &table(&old.otlp), &table(&new.otlp)));
     kept.extend(differences("log", &table(&old.log), &table(&new.log)));
+    kept.extend(differences("archive", &table(&old.archive), &table(&new.archive)));
     new.web = old.web.clone();
     new.otlp = old.otlp.clone();
+    new.archive = old.archive.clone();
     new.log = old.log.clone();
     kept
 }

@@ -44,11 +44,14 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
         };
         Ok(vec![watch(&played, settings)])
     };
-    let configuration = Configuration::new(read, reach)?;
+    let mut configuration = Configuration::new(read, reach)?;
     super::log::start(&configuration.settings().log);
     let path = configuration.settings().web.telemetry_path.clone();
     let announce = |addresses: &[SocketAddr]| Ok(super::print(args.greeting(&stage, addresses, path.as_str()))?);
-    super::runtime()?.block_on(daemon::run(configuration, announce))
+    let keeping = configuration.keep("demo")?;
+    let ended = super::runtime()?.block_on(daemon::run(configuration, announce));
+    keeping.finish();
+    ended
 }
 
 /// A demo is looked at for minutes, not for months: it polls and looks more often, unless the user said how often.

@@ -115,7 +115,8 @@ fn in_one_line(rendered: &str) -> String {
     told
 }
 
-fn say(lines: &str) {
+/// A line on standard error.
+pub(super) fn say(lines: &str) {
     let mut stderr = io::stderr().lock();
     for line in lines.lines() {
         // Nobody listens: the exit code still tells.

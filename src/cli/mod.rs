@@ -13,14 +13,18 @@ mod endpoints;
 mod failure;
 mod found;
 mod healthcheck;
+mod keeping;
 pub mod log;
 mod man;
 mod output;
+mod query;
 mod reach;
+mod report;
 mod schedule;
 mod serve;
 mod settings;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -48,6 +52,8 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     Endpoints(endpoints::EndpointsArgs),
     Check(check::CheckArgs),
+    Query(query::QueryArgs),
+    Report(report::ReportArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -59,9 +65,18 @@ enum Command {
 pub fn run() -> ExitCode {
     // It fails only if there is one already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match CommandLine::try_parse() {
+    match CommandLine::try_parse_from(std::env::args_os().map(understood)) {
         Ok(line) => failure::end(line.command.run()),
         Err(error) => failure::refuse(&error),
+    }
+}
+
+/// The earlier tool's `-cmd`, which would read as `-c md`.
+fn understood(argument: OsString) -> OsString {
+    if argument == "-cmd" {
+        "--command".into()
+    } else {
+        argument
     }
 }
 
@@ -86,6 +101,8 @@ impl Command {
             Self::Analyze(args) => analyze::run(&args),
             Self::Endpoints(args) => endpoints::run(&args),
             Self::Check(args) => check::run(&args),
+            Self::Query(args) => query::run(&args),
+            Self::Report(args) => report::run(&args),
             Self::Healthcheck(args) => healthcheck::run(&args),
             Self::Completions(args) => completions::run(&args),
             Self::Man(args) => man::run(&args),

@@ -36,15 +36,18 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
         Ok(settings)
     };
     let shared = pace.clone();
-    let configuration = Configuration::new(read, move |settings| watches(settings, &shared))?.searching(pace);
+    let mut configuration = Configuration::new(read, move |settings| watches(settings, &shared))?.searching(pace);
     super::log::start(&configuration.settings().log);
+    let keeping = configuration.keep("serve")?;
     let daemon = daemon::run(configuration, |addresses| {
         for address in addresses {
             info!(%address, "listening");
         }
         Ok(())
     });
-    super::runtime()?.block_on(daemon)
+    let ended = super::runtime()?.block_on(daemon);
+    keeping.finish();
+    ended
 }
 
 impl ServeArgs {

@@ -109,14 +109,7 @@ impl Layer {
     }
 
     fn set(&mut self, path: &str, value: Value) {
-        let (section, key) = path.split_once('.').unwrap_or(("", path));
-        let table = self
-            .values
-            .entry(section.to_owned())
-            .or_insert_with(|| Value::from(Dict::new()));
-        if let Value::Dict(_, table) = table {
-            table.insert(key.to_owned(), value);
-        }
+        set_in(&mut self.values, path, value);
     }
 
     fn refuse_unknown(&self, table: &mut Dict, path: &mut Vec<String>, problems: &mut Vec<Problem>) {
@@ -220,6 +213,20 @@ pub(super) fn find<'a>(values: &'a Dict, path: &[String]) -> Option<&'a Value> {
         Value::Array(_, elements) => elements.get(name.parse::<usize>().ok()?),
         _ => None,
     })
+}
+
+/// Sets the value at `path`, whose sections may be nested (`web.config.file`).
+fn set_in(table: &mut Dict, path: &str, value: Value) {
+    let Some((section, rest)) = path.split_once('.') else {
+        table.insert(path.to_owned(), value);
+        return;
+    };
+    let inner = table
+        .entry(section.to_owned())
+        .or_insert_with(|| Value::from(Dict::new()));
+    if let Value::Dict(_, inner) = inner {
+        set_in(inner, rest, value);
+    }
 }
 
 /// The text of a flag or variable as the kind of value that the setting has. Texts stay what they are: `007` is no 7.

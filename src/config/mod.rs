@@ -27,6 +27,7 @@ use reading::Reading;
 
 use crate::analysis::pattern::PatternSettings;
 use crate::analysis::status::StatusSettings;
+use crate::archive::ArchiveSettings;
 use crate::engine::settings::{DiscoverySettings, GuardSettings, MonitorSettings, PollSettings};
 use crate::export::http::WebSettings;
 use crate::export::otlp::OtlpSettings;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub status: StatusSettings,
     /// How many series there may be.
     pub limits: LimitSettings,
+    /// What is kept.
+    pub archive: ArchiveSettings,
     /// Where figures leave.
     pub web: WebSettings,
     /// Where figures are pushed.

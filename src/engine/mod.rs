@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
@@ -36,6 +37,7 @@ use crate::export::http::Answer;
 use crate::metrics::ledger::{Event, Ledger};
 use crate::metrics::published::Published;
 use crate::model::{Group, GroupKey, NodeId};
+use crate::node::Dialer;
 use crate::node::survey::Reach;
 use crate::schedule::{Schedule, Scheduler};
 
@@ -229,6 +231,15 @@ impl Engine {
         }
     }
 
+    fn tick(&mut self) {
+        self.take(Happening::Tick(self.clock.now()));
+        if let Some(archive) = &self.plan.reading.archive {
+            let state = archive.state();
+            self.take(Happening::Told(Event::Archived(state)));
+        }
+        self.look_again();
+    }
+
     async fn obey(&mut self, instruction: Instruction, beat: &mut Beat) {
         let answer = match instruction.command {
             Command::Round(group) if self.reach(&group).is_none() => {
@@ -300,7 +311,12 @@ impl Engine {
             self.take(Happening::Told(skipped));
             return;
         };
-        let (watched, guard) = (poller.watched.clone(), self.guards.handle());
+        let watched = poller.watched.clone();
+        let guard = match watched.reach.dialer {
+            Dialer::Network(_) => self.guards.handle(),
+            // Simulated servers live in the engine's own time, which may be paused; a thread of its own would not be.
+            Dialer::Stage(_) => Handle::current(),
+        };
         let guards = self.plan.guards.clone();
         self.windows.spawn(async move {
             let window = match window::open(plan.clone(), &watched, &reading, guards, guard).await {
@@ -310,7 +326,12 @@ impl Engine {
             let WindowPlan { group, shard, node, .. } = plan;
             let at = window.opened();
             tell(&events, Event::WindowOpened { group, shard, node, at }).await;
-            tell(&events, Event::WindowClosed(Arc::new(window.read_to_end(stop).await))).await;
+            let (window, sample) = window.read_to_end(stop).await;
+            let window = Arc::new(window);
+            if let Some(archive) = &reading.archive {
+                archive.keep(Arc::clone(&window), sample);
+            }
+            tell(&events, Event::WindowClosed(window)).await;
         });
     }
 
@@ -346,8 +367,8 @@ impl Engine {
         }
     }
 
-    fn tick(&mut self) {
-        self.take(Happening::Tick(self.clock.now()));
+    /// Asks again, at a pace, for the groups in which roles moved.
+    fn look_again(&mut self) {
         self.searches.tick();
         let rested = |key: &GroupKey| {
             let asked = self.asked.get(key);

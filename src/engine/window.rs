@@ -15,7 +15,8 @@ use crate::analysis::completeness::completeness;
 use crate::analysis::keyspec::Commands;
 use crate::analysis::pattern::{Normaliser, PatternSettings};
 use crate::analysis::tally::{Tally, TallySettings};
-use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd};
+use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd, WindowStats};
+use crate::archive::{Archive, Sample, Sampler};
 use crate::model::{Bytes, Timestamp};
 use crate::node::{Chunk, Tap, TapError, TapSettings};
 
@@ -41,6 +42,8 @@ pub struct Reading {
     pub seed: u64,
     /// The wall clock.
     pub clock: Clock,
+    /// Where windows are kept, if anywhere.
+    pub archive: Option<Archive>,
 }
 
 /// Ends open windows from outside; `None` while they may stay open.
@@ -71,11 +74,31 @@ impl NoWindow {
     }
 }
 
+/// What takes in the stream: it counts all of it, and draws lines from it for the archive.
+struct Intake {
+    tally: Tally,
+    sampler: Option<Sampler>,
+}
+
+impl Intake {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.tally.feed(bytes);
+        if let Some(sampler) = &mut self.sampler {
+            sampler.feed(bytes);
+        }
+    }
+
+    fn finish(self) -> (WindowStats, Sample) {
+        let sample = self.sampler.map(Sampler::finish);
+        (self.tally.finish(), sample.unwrap_or_default())
+    }
+}
+
 /// A window whose stream runs.
 pub struct OpenWindow {
     plan: WindowPlan,
     tap: Tap,
-    tally: Tally,
+    intake: Intake,
     commands: Arc<Commands>,
     clock: Clock,
     opened: Timestamp,
@@ -114,7 +137,10 @@ pub async fn open(
     let mut tally = Tally::new(&reading.tally, reading.commands.clone(), normaliser, reading.seed);
     tally.set_masters(admission.masters);
     Ok(OpenWindow {
-        tally,
+        intake: Intake {
+            tally,
+            sampler: reading.archive.as_ref().and_then(Archive::sampler),
+        },
         commands: reading.commands.clone(),
         clock: reading.clock,
         opened: reading.clock.now(),
@@ -136,15 +162,15 @@ impl OpenWindow {
         self.opened
     }
 
-    /// Drains the stream until something ends the window.
-    pub async fn read_to_end(mut self, mut stop: Stop) -> ClosedWindow {
+    /// Drains the stream until something ends the window. Beside it comes what was drawn for the archive.
+    pub async fn read_to_end(mut self, mut stop: Stop) -> (ClosedWindow, Sample) {
         let drained = self.drain(&mut stop).await;
         let as_planned = matches!(
             drained,
             Some(WindowEnd::Duration | WindowEnd::Commands | WindowEnd::Bytes)
         );
         let closing = match as_planned {
-            true => closing_counters(&mut self.tap, &mut self.tally).await,
+            true => closing_counters(&mut self.tap, &mut self.intake).await,
             false => None,
         };
         // The wall clock may have been set back meanwhile; a window never ends before it began.
@@ -152,9 +178,9 @@ impl OpenWindow {
         let (opening, role) = (self.tap.opening_counters().to_owned(), self.tap.role());
         drop(self.tap);
         let guarded = self.guard.finish(as_planned).await;
-        let stats = self.tally.finish();
+        let (stats, sample) = self.intake.finish();
         let completeness = closing.and_then(|closing| completeness(&opening, &closing, &self.commands, stats.lines));
-        ClosedWindow {
+        let window = ClosedWindow {
             group: self.plan.group,
             shard: self.plan.shard,
             node: self.plan.node,
@@ -167,7 +193,8 @@ impl OpenWindow {
             completeness,
             coverage: guarded.coverage,
             server_buffer_peak: guarded.buffer_peak,
-        }
+        };
+        (window, sample)
     }
 
     /// Reads until something ends the window, and says what; `None` if it was the guard.
@@ -181,19 +208,20 @@ impl OpenWindow {
             };
             match chunk {
                 Ok(Chunk::Lines(bytes)) => {
-                    self.tally.feed(bytes);
+                    self.intake.feed(bytes);
                     let read = bytes.len() as u64;
-                    self.progress.has_read(read, self.tally.last_time(), self.clock.now());
+                    self.progress
+                        .has_read(read, self.intake.tally.last_time(), self.clock.now());
                 }
                 Ok(Chunk::Counters(_)) => {}
                 Ok(Chunk::Cut) => return None,
                 Ok(Chunk::Closed) => return Some(WindowEnd::ServerClosed),
                 Err(_) => return Some(WindowEnd::ConnectionFailed),
             }
-            if self.tally.commands() >= self.plan.commands_max.get() {
+            if self.intake.tally.commands() >= self.plan.commands_max.get() {
                 return Some(WindowEnd::Commands);
             }
-            if self.tally.bytes().0 >= self.plan.bytes_max.get() {
+            if self.intake.tally.bytes().0 >= self.plan.bytes_max.get() {
                 return Some(WindowEnd::Bytes);
             }
         }
@@ -228,12 +256,12 @@ impl Guard {
 }
 
 /// The server's counters at the end of what the tally saw; `None` if they don't come in time.
-async fn closing_counters(tap: &mut Tap, tally: &mut Tally) -> Option<String> {
+async fn closing_counters(tap: &mut Tap, intake: &mut Intake) -> Option<String> {
     let asked = async {
         tap.ask_counters().await.ok()?;
         loop {
             match tap.read().await.ok()? {
-                Chunk::Lines(bytes) => tally.feed(bytes),
+                Chunk::Lines(bytes) => intake.feed(bytes),
                 Chunk::Counters(text) => return Some(text),
                 Chunk::Closed | Chunk::Cut => return None,
             }

@@ -8,8 +8,8 @@ use crate::analysis::window::{
     ClosedWindow, Counted, Coverage, KeyCount, PatternCount, Rejection, WindowEnd, WindowStats,
 };
 use crate::metrics::snapshot::{
-    GroupSnapshot, NodeGauges, NodeSnapshot, NodeTotals, ShardSnapshot, SignalSnapshot, Snapshot, Sources, Status,
-    WindowTotals,
+    ArchiveSnapshot, GroupSnapshot, NodeGauges, NodeSnapshot, NodeTotals, ShardSnapshot, SignalSnapshot, Snapshot,
+    Sources, Status, WindowTotals,
 };
 use crate::model::{
     Bytes, Endpoint, GroupId, GroupKey, NodeId, PerSecond, Ratio, Region, Role, Seconds, ShardId, Slot, Timestamp,
@@ -24,6 +24,12 @@ pub(super) fn snapshot(groups: usize, shards: usize) -> Snapshot {
         groups: (0..groups).map(|index| group(index, shards)).collect(),
         paused: false,
         last_reload_successful: true,
+        archive: Some(ArchiveSnapshot {
+            rows: 12_000,
+            dropped: [("queue_full", 40)].into(),
+            size: Bytes(1_048_576),
+            oldest: Some(Timestamp(1_789_000_000_000_000)),
+        }),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Pure. The catalogue names every metric once; exporters read it and the snapshot, and nothing else.
 
+pub mod archived;
 pub mod catalog;
 pub mod exports;
 pub mod ledger;

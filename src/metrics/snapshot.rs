@@ -23,6 +23,21 @@ pub struct Snapshot {
     pub paused: bool,
     /// Whether the last reload of the configuration was taken.
     pub last_reload_successful: bool,
+    /// The archive; `None` where there is none.
+    pub archive: Option<ArchiveSnapshot>,
+}
+
+/// The archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ArchiveSnapshot {
+    /// Rows written since hotshard began.
+    pub rows: u64,
+    /// Rows lost since hotshard began, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// The file with its log.
+    pub size: Bytes,
+    /// When the oldest window that is kept ended.
+    pub oldest: Option<Timestamp>,
 }
 
 /// One group.

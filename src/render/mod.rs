@@ -8,9 +8,12 @@ mod figure;
 mod html;
 mod json;
 mod markdown;
+mod rows;
 mod text;
 
 use clap::ValueEnum;
+
+pub use rows::{json as rows_as_json, rows};
 
 use crate::analysis::report::Report;
 

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod analyze;
+mod archive;
 mod check_connect;
 mod cli;
 mod config;

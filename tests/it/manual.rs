@@ -169,16 +169,29 @@ fn every_command_in_the_manual_is_understood() {
 
 /// The words of our own command on the line, without what belongs to the shell.
 fn own_words(line: &str) -> Option<Vec<String>> {
-    let ours = line
-        .split('|')
-        .map(str::trim)
-        .find(|part| part.starts_with("hotshard "))?;
-    let ours = ours.split('>').next().expect("a split has a first part");
-    Some(
-        ours.split_whitespace()
-            .map(|word| word.trim_matches(['\'', '"']).to_owned())
-            .collect(),
-    )
+    let ours = words(line);
+    let mut commands = ours.split(|word| word == "|");
+    let ours = commands.find(|words| words.first().is_some_and(|word| word == "hotshard"))?;
+    Some(ours.iter().take_while(|word| !word.starts_with('>')).cloned().collect())
+}
+
+/// The words of a line as a shell splits them; a comment ends it.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
+    for letter in line.chars() {
+        match (quote, letter) {
+            (Some(open), _) if letter == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            (None, '#') if word.is_none() => break,
+            (None, _) if letter.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 #[test]

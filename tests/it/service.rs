@@ -57,6 +57,7 @@ async fn the_daemon_tells_systemd_when_it_is_ready_that_it_lives_and_that_it_sto
     let listener = UnixDatagram::bind(&socket).expect("a temporary folder takes a socket");
     let arguments = [
         format!("NOTIFY_SOCKET={}", socket.display()),
+        "WATCHDOG_USEC=20000000".to_owned(),
         PROGRAM.to_owned(),
         "demo".to_owned(),
         "--web.listen-address=127.0.0.1:0".to_owned(),

@@ -83,6 +83,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
             tally: TallySettings::default(),
             seed,
             clock: Clock::starting_at(EPOCH),
+            archive: None,
         },
     }
 }

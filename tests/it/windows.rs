@@ -115,6 +115,7 @@ impl<'a> Window<'a> {
             tally: TallySettings::default(),
             seed: 7,
             clock: Clock::System,
+            archive: None,
         };
         open(plan, &watched, &reading, self.guards.clone(), self.thread.handle()).await
     }
@@ -131,7 +132,7 @@ impl<'a> Window<'a> {
 
 async fn read(window: OpenWindow) -> ClosedWindow {
     let (_open, stop) = watch::channel(None);
-    timeout(LONG, window.read_to_end(stop)).await.expect("a window ends")
+    timeout(LONG, window.read_to_end(stop)).await.expect("a window ends").0
 }
 
 /// Nothing that reads MONITOR is left on the server.
@@ -343,7 +344,7 @@ async fn a_paused_window_is_closed_without_waiting_for_anything() {
     let open = open.opened().await;
     let (pause, stop) = watch::channel(None);
     pause.send_replace(Some(WindowEnd::Paused));
-    let closed = timeout(SOON, open.read_to_end(stop)).await.expect("it closes");
+    let (closed, _) = timeout(SOON, open.read_to_end(stop)).await.expect("it closes");
     assert_eq!(closed.end, WindowEnd::Paused);
     check_gone(&server).await;
 }

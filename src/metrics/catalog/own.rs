@@ -30,6 +30,34 @@ pub(super) const METRICS: &[Metric] = &[
             nodes.figure()
         }),
     ),
+    counter(
+        "archive_rows_total",
+        Unit::Count("row"),
+        "Rows written to the archive.",
+        Own(|snapshot| snapshot.archive.as_ref().and_then(|archive| archive.rows.figure())),
+    ),
+    counter(
+        "archive_dropped_rows_total",
+        Unit::Count("row"),
+        "Rows that could not be written to the archive, by reason.",
+        OwnBy(&["reason"], |snapshot, put| {
+            for (reason, rows) in snapshot.archive.iter().flat_map(|archive| &archive.dropped) {
+                put.sample(&[reason], *rows);
+            }
+        }),
+    ),
+    gauge(
+        "archive_size_bytes",
+        Unit::Bytes,
+        "Size of the archive's file and its log.",
+        Own(|snapshot| snapshot.archive.as_ref().and_then(|archive| archive.size.figure())),
+    ),
+    gauge(
+        "archive_oldest_timestamp_seconds",
+        Unit::Seconds,
+        "When the oldest window in the archive ended, since the epoch.",
+        Own(|snapshot| snapshot.archive.as_ref().and_then(|archive| archive.oldest.figure())),
+    ),
     gauge(
         "paused",
         Unit::Flag,

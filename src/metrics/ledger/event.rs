@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::analysis::info::Reading;
 use crate::analysis::slot_stats::SlotStats;
 use crate::analysis::window::ClosedWindow;
-use crate::metrics::snapshot::Sources;
+use crate::metrics::snapshot::{ArchiveSnapshot, Sources};
 use crate::model::{Group, GroupKey, NodeId, OwnCost, Role, ShardId, SlotSet, Timestamp};
 
 /// Something that happened. Times are by our clock.
@@ -94,6 +94,8 @@ pub enum Event {
         /// Whether it was taken.
         successful: bool,
     },
+    /// The archive was asked how it is.
+    Archived(ArchiveSnapshot),
     /// Time went by.
     Tick(Timestamp),
 }

@@ -33,7 +33,7 @@ pub use event::{Event, PollAnswer};
 use self::group::GroupAccount;
 use self::node::NodeAccount;
 use self::shard::ShardAccount;
-use super::snapshot::Snapshot;
+use super::snapshot::{ArchiveSnapshot, Snapshot};
 use crate::analysis::status::StatusSettings;
 use crate::analysis::window::ClosedWindow;
 use crate::model::{GroupKey, NodeId, Ratio, ShardId, Timestamp};
@@ -103,6 +103,7 @@ pub struct Ledger {
     groups: BTreeMap<GroupKey, GroupAccount>,
     paused: bool,
     last_reload_successful: bool,
+    archive: Option<ArchiveSnapshot>,
 }
 
 impl Ledger {
@@ -113,6 +114,7 @@ impl Ledger {
             groups: BTreeMap::new(),
             paused: false,
             last_reload_successful: true,
+            archive: None,
         }
     }
 
@@ -175,6 +177,7 @@ impl Ledger {
             }
             Event::Paused(paused) => self.paused = *paused,
             Event::Reloaded { successful } => self.last_reload_successful = *successful,
+            Event::Archived(archive) => self.archive = Some(archive.clone()),
             Event::Tick(at) => self
                 .groups
                 .values_mut()
@@ -189,6 +192,7 @@ impl Ledger {
             groups: self.groups.iter().map(|(key, group)| group.snapshot(key)).collect(),
             paused: self.paused,
             last_reload_successful: self.last_reload_successful,
+            archive: self.archive.clone(),
         }
     }
 

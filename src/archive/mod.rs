@@ -1,0 +1,24 @@
+//! The archive: what happened, kept in one SQLite file, and asked.
+//!
+//! Windows come in with their counts and an even sample of their lines; one thread writes them. It refuses to know how windows come
+//! about, and never makes whoever hands them in wait.
+
+mod disk;
+mod line;
+mod past;
+mod query;
+mod retention;
+mod sample;
+mod schema;
+mod settings;
+mod store;
+mod trouble;
+mod writer;
+
+pub use past::PastRound;
+pub use query::{Answer, Filter, Questions, SQL_TIME_MAX, SqlError};
+pub use sample::{Sample, Sampler};
+pub use settings::{ArchiveSettings, Record};
+pub use store::{Kept, Reading, Store};
+pub use trouble::{ArchiveError, Fault};
+pub use writer::{Archive, ArchiveThread, Now};

@@ -1,0 +1,418 @@
+//! Questions to an archive: rows that filters choose, figures over all of it, and SQL that can read and nothing else.
+//!
+//! A file that the earlier tool wrote has tables where ours has views of the same names and columns, so it answers too. It refuses to
+//! know how answers are shown.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, OpenFlags, params_from_iter};
+use serde_json::Value as Json;
+use tokio::time::Instant;
+
+use super::past::{self, PastRound};
+use super::trouble::ArchiveError;
+
+/// An archive, open for reading alone; it may be written meanwhile.
+#[derive(Debug)]
+pub struct Questions {
+    path: PathBuf,
+    connection: Connection,
+    form: Form,
+}
+
+/// Who wrote the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Ours,
+    Earlier,
+}
+
+/// Which lines are wanted; what is `None` is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this session.
+    pub session: Option<i64>,
+    /// Of this cluster.
+    pub cluster: Option<String>,
+    /// Of this shard.
+    pub shard: Option<String>,
+    /// Of this command, in any case.
+    pub command: Option<String>,
+    /// Whose key or pattern is like this: `*` stands for anything; without one, a part of it.
+    pub pattern: Option<String>,
+    /// No more than so many.
+    pub limit: u32,
+}
+
+/// An answer: named columns and rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// The columns' names.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<Json>>,
+    /// What has to be known of it, such as that it comes from a sample.
+    pub notes: Vec<String>,
+}
+
+/// How long a statement of the user's may take.
+pub const SQL_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Rows that a statement of the user's may give.
+const ROWS_MAX: usize = 1_000_000;
+
+/// Between two looks at the clock.
+const OPERATIONS_A_LOOK: i32 = 10_000;
+
+/// The columns of a line that are shown.
+const SHOWN: &str = "datetime_utc, cluster_id, shard_name, client_address, command, key, key_pattern";
+
+impl Questions {
+    /// Opens the file without changing it.
+    pub fn open(path: &Path) -> Result<Self, ArchiveError> {
+        if !path.exists() {
+            return Err(ArchiveError::Missing(path.into()));
+        }
+        let failed = |error| ArchiveError::database(path, error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
+        connection.pragma_update(None, "query_only", true).map_err(failed)?;
+        let form = form(&connection, path)?;
+        Ok(Self {
+            path: path.into(),
+            connection,
+            form,
+        })
+    }
+
+    /// The newest lines that the filter lets through.
+    pub fn lines(&self, filter: &Filter) -> Result<Answer, ArchiveError> {
+        let (mut sql, values) = self.chosen(filter);
+        let order = match self.form {
+            Form::Ours => "session_id DESC, timestamp DESC, id DESC",
+            Form::Earlier => "timestamp DESC, id DESC",
+        };
+        sql.push_str(&format!(" ORDER BY {order} LIMIT {}", filter.limit));
+        let columns = match self.form {
+            Form::Ours => format!("{SHOWN}, sample_rate"),
+            Form::Earlier => SHOWN.to_owned(),
+        };
+        let mut answer = self.ask(&format!("SELECT {columns} {sql}"), values)?;
+        if self.form == Form::Ours {
+            Self::note_samples(&mut answer);
+        }
+        Ok(answer)
+    }
+
+    /// What is in the archive as a whole, or in the part that the filter lets through: by shard, command and pattern.
+    pub fn stats(&self, filter: &Filter) -> Result<Vec<(&'static str, Answer)>, ArchiveError> {
+        let parts = match self.form {
+            Form::Ours => self.counted(filter),
+            Form::Earlier => self.counted_by_line(filter),
+        };
+        parts
+            .into_iter()
+            .map(|(title, sql, values)| Ok((title, self.ask(&sql, values)?)))
+            .collect()
+    }
+
+    /// The answer to a statement of the user's, which can read this file and nothing else, and not for ever.
+    pub fn sql(&mut self, statement: &str) -> Result<Answer, SqlError> {
+        self.confine()?;
+        let mut prepared = self.connection.prepare(statement).map_err(SqlError::of)?;
+        if !prepared.readonly() {
+            return Err(SqlError::Writes);
+        }
+        answer(&mut prepared, Vec::new(), ROWS_MAX).map_err(SqlError::of)
+    }
+
+    /// Takes everything from the connection that a statement could do harm with.
+    fn confine(&mut self) -> Result<(), SqlError> {
+        let connection = &mut self.connection;
+        for (limit, value) in [
+            (Limit::SQLITE_LIMIT_ATTACHED, 0),
+            (Limit::SQLITE_LIMIT_LENGTH, 64 * 1024 * 1024),
+            (Limit::SQLITE_LIMIT_SQL_LENGTH, 1024 * 1024),
+            (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+        ] {
+            connection.set_limit(limit, value).map_err(SqlError::of)?;
+        }
+        connection.authorizer(Some(authorize)).map_err(SqlError::of)?;
+        let deadline = Instant::now() + SQL_TIME_MAX;
+        connection
+            .progress_handler(OPERATIONS_A_LOOK, Some(move || Instant::now() >= deadline))
+            .map_err(SqlError::of)
+    }
+
+    /// The round of that number, or the newest, with its windows as they were.
+    pub fn round(&self, session: Option<i64>) -> Result<Option<PastRound>, ArchiveError> {
+        if self.form == Form::Earlier {
+            return Err(ArchiveError::Foreign(self.path.clone()));
+        }
+        past::round(&self.connection, session).map_err(|error| ArchiveError::database(&self.path, error))
+    }
+
+    /// The newest rounds of a cluster before a round, the newest first.
+    pub fn rounds_before(&self, round: &PastRound, count: u32) -> Result<Vec<PastRound>, ArchiveError> {
+        past::before(&self.connection, round, count).map_err(|error| ArchiveError::database(&self.path, error))
+    }
+
+    fn ask(&self, sql: &str, values: Vec<Value>) -> Result<Answer, ArchiveError> {
+        let failed = |error| ArchiveError::database(&self.path, error);
+        let mut prepared = self.connection.prepare(sql).map_err(failed)?;
+        answer(&mut prepared, values, usize::MAX).map_err(failed)
+    }
+
+    /// `FROM … WHERE …` with its values.
+    fn chosen(&self, filter: &Filter) -> (String, Vec<Value>) {
+        let mut chosen = Chosen::default();
+        match (self.form, filter.session) {
+            (Form::Ours, Some(session)) => chosen.and("session_id = ?", session),
+            (Form::Earlier, Some(session)) => {
+                chosen.and(
+                    "EXISTS (SELECT 1 FROM monitoring_sessions AS s WHERE s.id = ? AND s.cluster_id = monitor_logs.cluster_id
+                        AND monitor_logs.timestamp BETWEEN s.start_time AND s.end_time)",
+                    session,
+                );
+            }
+            (_, None) => {}
+        }
+        chosen.and_text("cluster_id = ?", filter.cluster.as_deref());
+        chosen.and_text("shard_name = ?", filter.shard.as_deref());
+        chosen.and_text(
+            "command = ?",
+            filter.command.as_deref().map(str::to_uppercase).as_deref(),
+        );
+        if let Some(pattern) = &filter.pattern {
+            let glob = glob(pattern);
+            chosen.and("(key GLOB ? OR key_pattern GLOB ?)", glob.clone());
+            chosen.values.push(glob.into());
+        }
+        let table = match self.form {
+            Form::Ours => "all_lines",
+            Form::Earlier => "monitor_logs",
+        };
+        (format!("FROM {table} WHERE {}", chosen.conditions()), chosen.values)
+    }
+
+    /// From the exact counts of windows; a pattern is looked for among patterns and keys.
+    fn counted(&self, filter: &Filter) -> Vec<(&'static str, String, Vec<Value>)> {
+        let mut windows = Chosen::default();
+        if let Some(session) = filter.session {
+            windows.and("session_id = ?", session);
+        }
+        windows.and_text("cluster_id = ?", filter.cluster.as_deref());
+        windows.and_text("shard_name = ?", filter.shard.as_deref());
+        let with = |condition: &str, text: Option<String>| {
+            let mut chosen = windows.clone();
+            chosen.and_text(condition, text.as_deref());
+            chosen
+        };
+        let command = || filter.command.as_deref().map(str::to_uppercase);
+        let like = || filter.pattern.as_deref().map(glob);
+        let limit = filter.limit;
+        let part = |title, select: &str, chosen: Chosen, rest: &str| {
+            let sql = format!("{select} WHERE {} {rest} LIMIT {limit}", chosen.conditions());
+            (title, sql, chosen.values)
+        };
+        vec![
+            part(
+                "sessions",
+                "SELECT session_id, cluster_id, datetime(min(start_time), 'unixepoch') AS began, count(*) AS windows,
+                    sum(window_total) AS commands FROM all_windows",
+                windows.clone(),
+                "GROUP BY session_id ORDER BY session_id DESC",
+            ),
+            part(
+                "shards",
+                "SELECT cluster_id, shard_name, count(*) AS windows, sum(window_total) AS commands,
+                    round(sum(window_total) / sum(end_time - start_time), 1) AS commands_per_second FROM all_windows",
+                windows.clone(),
+                "GROUP BY cluster_id, shard_name ORDER BY commands_per_second DESC",
+            ),
+            part(
+                "commands",
+                "SELECT command, sum(count) AS count FROM window_commands",
+                with("command = ?", command()),
+                "GROUP BY command ORDER BY count DESC",
+            ),
+            part(
+                "patterns",
+                "SELECT key_pattern, sum(count) AS count, max(example_key) AS example_key FROM window_patterns",
+                with("key_pattern GLOB ?", like()),
+                "GROUP BY key_pattern ORDER BY count DESC",
+            ),
+            part(
+                "keys",
+                "SELECT key, sum(count) AS count, sum(error) AS error, slot FROM window_keys",
+                with("key GLOB ?", like()),
+                "GROUP BY key ORDER BY count DESC",
+            ),
+            part(
+                "clients",
+                "SELECT client_ip, sum(count) AS count FROM window_clients",
+                windows.clone(),
+                "GROUP BY client_ip ORDER BY count DESC",
+            ),
+        ]
+    }
+
+    /// The earlier tool kept lines alone.
+    fn counted_by_line(&self, filter: &Filter) -> Vec<(&'static str, String, Vec<Value>)> {
+        let by = |title, column: &str| {
+            let (chosen, values) = self.chosen(filter);
+            let limit = filter.limit;
+            let sql = format!(
+                "SELECT {column}, count(*) AS count {chosen} GROUP BY {column} ORDER BY count DESC LIMIT {limit}"
+            );
+            (title, sql, values)
+        };
+        vec![
+            by("shards", "shard_name"),
+            by("commands", "command"),
+            by("patterns", "key_pattern"),
+            by("keys", "key"),
+            by("clients", "client_ip"),
+        ]
+    }
+
+    fn note_samples(answer: &mut Answer) {
+        let rate = |row: &Vec<Json>| row.last().and_then(Json::as_f64).filter(|rate| *rate < 1.0);
+        let rates: Vec<f64> = answer.rows.iter().filter_map(rate).collect();
+        let lowest = rates.iter().copied().fold(f64::INFINITY, f64::min);
+        if !rates.is_empty() {
+            let sampled = rates.len();
+            answer.notes.push(format!(
+                "{sampled} of these rows come from a sample (down to 1 line in {:.0}); counts of whole windows: --stats",
+                1.0 / lowest
+            ));
+        }
+    }
+}
+
+/// Why a statement of the user's has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SqlError {
+    /// It would change something.
+    #[error("this statement would change the archive; --sql only reads")]
+    Writes,
+    /// It does something that isn't allowed.
+    #[error("--sql only reads the tables and views of the archive: {0}")]
+    Forbidden(String),
+    /// It takes too long.
+    #[error("the statement took longer than {} s and was ended; ask for less, or use --stats, which reads counts", SQL_TIME_MAX.as_secs())]
+    Time,
+    /// It is wrong.
+    #[error("SQLite says: {0}")]
+    Wrong(String),
+}
+
+impl SqlError {
+    fn of(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::OperationInterrupted) => Self::Time,
+            Some(rusqlite::ErrorCode::AuthorizationForStatementDenied) => Self::Forbidden(error.to_string()),
+            _ => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+/// Reading, and nothing else: no other file, no setting, no extension.
+fn authorize(context: AuthContext<'_>) -> Authorization {
+    match context.action {
+        AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => Authorization::Allow,
+        AuthAction::Function { function_name } if function_name != "load_extension" => Authorization::Allow,
+        _ => Authorization::Deny,
+    }
+}
+
+fn form(connection: &Connection, path: &Path) -> Result<Form, ArchiveError> {
+    let kind: Option<String> = connection
+        .query_row(
+            "SELECT max(type) FROM sqlite_schema WHERE name = 'monitor_logs'",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(|error| ArchiveError::database(path, error))?;
+    match kind.as_deref() {
+        Some("view") => Ok(Form::Ours),
+        Some("table") => Ok(Form::Earlier),
+        _ => Err(ArchiveError::Foreign(path.into())),
+    }
+}
+
+fn answer(statement: &mut rusqlite::Statement<'_>, values: Vec<Value>, rows_max: usize) -> rusqlite::Result<Answer> {
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let mut answer = Answer {
+        columns,
+        ..Answer::default()
+    };
+    let mut rows = statement.query(params_from_iter(values))?;
+    while let Some(row) = rows.next()? {
+        if answer.rows.len() == rows_max {
+            answer.notes.push(format!("only the first {rows_max} rows are shown"));
+            break;
+        }
+        let cells = (0..answer.columns.len()).map(|column| row.get_ref(column).map(cell));
+        answer.rows.push(cells.collect::<Result<_, _>>()?);
+    }
+    Ok(answer)
+}
+
+/// A value as JSON has it; bytes that are no text are shown in hexadecimal.
+fn cell(value: ValueRef<'_>) -> Json {
+    match value {
+        ValueRef::Null => Json::Null,
+        ValueRef::Integer(number) => number.into(),
+        ValueRef::Real(number) => number.into(),
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
+        ValueRef::Blob(bytes) => bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+            .into(),
+    }
+}
+
+/// Conditions that all must hold.
+#[derive(Clone, Debug, Default)]
+struct Chosen {
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Chosen {
+    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+        self.conditions.push(condition.to_owned());
+        self.values.push(value.into());
+    }
+
+    fn and_text(&mut self, condition: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.and(condition, value.to_owned());
+        }
+    }
+
+    fn conditions(&self) -> String {
+        if self.conditions.is_empty() {
+            "true".to_owned()
+        } else {
+            self.conditions.join(" AND ")
+        }
+    }
+}
+
+/// SQLite's pattern for what people write: `*` alone has a meaning; without one, any part of the text will do.
+fn glob(pattern: &str) -> String {
+    let escaped = pattern.replace('[', "[[]").replace('?', "[?]");
+    if pattern.contains('*') {
+        escaped
+    } else {
+        format!("*{escaped}*")
+    }
+}

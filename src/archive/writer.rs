@@ -1,0 +1,255 @@
+//! The archive's own thread, behind a queue that never makes anybody wait: what doesn't fit is dropped and counted.
+//!
+//! Whatever goes wrong with the file stops the archive until it goes right again, never the daemon: it is counted, and logged once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use super::disk;
+use super::retention::{self, Limits};
+use super::sample::{Sample, Sampler};
+use super::settings::{ArchiveSettings, Record};
+use super::store::{Kept, Reading, Store};
+use super::trouble::ArchiveError;
+use crate::analysis::window::ClosedWindow;
+use crate::metrics::archived::ArchiveTotals;
+use crate::metrics::snapshot::ArchiveSnapshot;
+use crate::model::{Bytes, Timestamp};
+
+/// How many windows may wait to be written.
+const WAITING_MAX: usize = 64;
+
+/// How many of them go into one transaction.
+const BATCH_MAX: usize = 16;
+
+/// How often the age of what is kept is looked at although nothing is written.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Bytes of a line that are kept: enough for the head and a long key.
+const KEYS_BYTES_MAX: usize = 1024;
+/// The same where values are kept too.
+const FULL_BYTES_MAX: usize = 16 * 1024;
+
+/// A log that other readers keep from shrinking may make the files this much larger than the limit.
+const LOG_ALLOWANCE: Bytes = Bytes(256 * 1024 * 1024);
+
+/// Where windows are handed in. Clones lead to the same archive.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    queue: SyncSender<Kept>,
+    totals: Arc<ArchiveTotals>,
+    settings: ArchiveSettings,
+    seed: u64,
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+pub struct ArchiveThread(JoinHandle<()>);
+
+/// Tells what time it is.
+pub type Now = Box<dyn Fn() -> Timestamp + Send>;
+
+impl Archive {
+    /// Starts the thread; the file is opened there. `None` if the settings name no file.
+    pub fn start(
+        settings: &ArchiveSettings,
+        reading: Reading,
+        now: Now,
+    ) -> std::io::Result<Option<(Self, ArchiveThread)>> {
+        let Some(path) = settings.path.clone() else {
+            return Ok(None);
+        };
+        if settings.record == Record::Full {
+            warn!(path = %path.display(), "archive.record is full: whole commands are kept, with the values they write");
+        }
+        let (queue, waiting) = sync_channel(WAITING_MAX);
+        let totals = Arc::new(ArchiveTotals::default());
+        let (seed, settings) = (reading.seed, settings.clone());
+        let mut writer = Writer {
+            path,
+            reading,
+            settings: settings.clone(),
+            totals: Arc::clone(&totals),
+            now,
+            store: None,
+            trouble: None,
+        };
+        let thread = Builder::new()
+            .name("archive".into())
+            .spawn(move || writer.run(&waiting))?;
+        let archive = Self {
+            queue,
+            totals,
+            settings,
+            seed,
+        };
+        Ok(Some((archive, ArchiveThread(thread))))
+    }
+
+    /// Draws the lines of one window; `None` if only counts are kept.
+    pub fn sampler(&self) -> Option<Sampler> {
+        let line_bytes_max = match self.settings.record {
+            Record::Off => return None,
+            Record::Keys => KEYS_BYTES_MAX,
+            Record::Full => FULL_BYTES_MAX,
+        };
+        Some(Sampler::new(
+            self.settings.rows_per_window_max,
+            line_bytes_max,
+            self.seed,
+        ))
+    }
+
+    /// Hands in a window. It never waits: if too many wait already, this one is dropped and counted.
+    pub fn keep(&self, window: Arc<ClosedWindow>, sample: Sample) {
+        let sent = self.queue.try_send(Kept { window, sample });
+        let (reason, kept) = match sent {
+            Ok(()) => return,
+            Err(TrySendError::Full(kept)) => ("queue_full", kept),
+            Err(TrySendError::Disconnected(kept)) => ("stopped", kept),
+        };
+        self.totals.dropped(reason, kept.rows());
+    }
+
+    /// What the archive counts about itself.
+    pub fn state(&self) -> ArchiveSnapshot {
+        self.totals.snapshot()
+    }
+}
+
+impl ArchiveThread {
+    /// Waits until all that was handed in is written and the file is closed. Every [`Archive`] must be gone by then.
+    pub fn join(self) {
+        if self.0.join().is_err() {
+            error!("the archive's thread panicked; what it hadn't written is lost");
+        }
+    }
+}
+
+struct Writer {
+    path: PathBuf,
+    reading: Reading,
+    settings: ArchiveSettings,
+    totals: Arc<ArchiveTotals>,
+    now: Now,
+    store: Option<Store>,
+    /// What was logged last.
+    trouble: Option<&'static str>,
+}
+
+impl Writer {
+    fn run(&mut self, waiting: &Receiver<Kept>) {
+        // A file that can't be used is known at the start, not at the first window.
+        let opened = self.open().map(|_| ());
+        self.note(opened.err());
+        let mut more = self.store.is_some();
+        loop {
+            let pause = if more { Duration::ZERO } else { IDLE };
+            match waiting.recv_timeout(pause) {
+                Ok(first) => {
+                    let batch: Vec<Kept> = std::iter::once(first)
+                        .chain(waiting.try_iter().take(BATCH_MAX - 1))
+                        .collect();
+                    self.take(&batch);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            more = self.tidy();
+        }
+        if let Some(Err(error)) = self.store.take().map(Store::close) {
+            warn!("the archive was written, but not closed cleanly: {error}");
+        }
+    }
+
+    /// Writes a batch, or counts it as lost.
+    fn take(&mut self, batch: &[Kept]) {
+        let mut written = self.write(batch);
+        if let Err(error) = &written
+            && error.is_corrupt()
+        {
+            written = self.begin_afresh(error).and_then(|()| self.write(batch));
+        }
+        match written {
+            Ok(rows) => {
+                self.totals.kept(rows);
+                self.note(None);
+            }
+            Err(error) => {
+                let rows = batch.iter().map(Kept::rows).sum();
+                self.totals.dropped(error.kind(), rows);
+                self.note(Some(error));
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &[Kept]) -> Result<u64, ArchiveError> {
+        if disk::free(&self.path).is_some_and(|free| free < self.settings.free_space_min) {
+            return Err(ArchiveError::FreeSpace(self.path.clone()));
+        }
+        if disk::size(&self.path).0 > self.settings.size_max.0.saturating_add(LOG_ALLOWANCE.0) {
+            return Err(ArchiveError::Size(self.path.clone()));
+        }
+        self.open()?.keep(batch)
+    }
+
+    /// The open file; opened again if it was moved away or couldn't be opened before.
+    fn open(&mut self) -> Result<&mut Store, ArchiveError> {
+        let store = match self.store.take().filter(|_| self.path.exists()) {
+            Some(store) => store,
+            None => match Store::open(&self.path, self.reading.clone()) {
+                Err(error) if error.is_corrupt() => {
+                    self.begin_afresh(&error)?;
+                    Store::open(&self.path, self.reading.clone())?
+                }
+                opened => opened?,
+            },
+        };
+        Ok(self.store.insert(store))
+    }
+
+    fn begin_afresh(&mut self, error: &ArchiveError) -> Result<(), ArchiveError> {
+        self.store = None;
+        let aside = disk::set_aside(&self.path, (self.now)())?;
+        error!(aside = %aside.display(), "the archive is corrupt, was set aside, and a new one is begun: {error}");
+        Ok(())
+    }
+
+    /// One step of retention; tells whether there is more to do.
+    fn tidy(&mut self) -> bool {
+        let (limits, now) = (Limits::of(&self.settings), (self.now)());
+        let Some(store) = &mut self.store else {
+            return false;
+        };
+        let connection = store.connection();
+        let stepped = retention::step(connection, limits, now);
+        let oldest = retention::oldest(connection).ok().flatten().map(|(_, closed)| closed);
+        self.totals.measured(disk::size(&self.path), oldest);
+        match stepped {
+            Ok(more) => more,
+            Err(error) => {
+                // The next batch meets the same trouble, and tells it.
+                warn!("cannot tidy the archive: {}", ArchiveError::database(&self.path, error));
+                false
+            }
+        }
+    }
+
+    /// Says what is wrong when it begins to be, and when it is right again.
+    fn note(&mut self, trouble: Option<ArchiveError>) {
+        let kind = trouble.as_ref().map(ArchiveError::kind);
+        if kind == self.trouble {
+            return;
+        }
+        match trouble {
+            Some(trouble) => error!("nothing is archived until this is cured: {trouble}"),
+            None => info!(path = %self.path.display(), "the archive is written again"),
+        }
+        self.trouble = kind;
+    }
+}

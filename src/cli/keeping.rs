@@ -1,0 +1,40 @@
+//! The archive beside a daemon: started before it, closed after it.
+
+use anyhow::Context;
+
+use crate::analysis::keyspec::Commands;
+use crate::archive::{Archive, ArchiveThread, Reading};
+use crate::config::Settings;
+use crate::engine::clock::Clock;
+
+/// Starts the archive that the settings name, if they name one; `seed` is the process's own.
+pub(super) fn start(
+    settings: &Settings,
+    source: &'static str,
+    seed: u64,
+) -> anyhow::Result<(Option<Archive>, Keeping)> {
+    let reading = Reading {
+        commands: Commands::builtin(),
+        patterns: settings.patterns.clone(),
+        record: settings.archive.record,
+        source,
+        seed,
+    };
+    let now = Box::new(|| Clock::System.now());
+    let started = Archive::start(&settings.archive, reading, now).context("cannot start the archive's thread")?;
+    let (archive, thread) = started.unzip();
+    Ok((archive, Keeping(thread)))
+}
+
+/// The archive's thread, if there is one.
+#[must_use = "what waits to be written is lost unless the thread is waited for"]
+pub(super) struct Keeping(Option<ArchiveThread>);
+
+impl Keeping {
+    /// Waits until all is written. The daemon and its engine must have ended.
+    pub(super) fn finish(self) {
+        if let Some(thread) = self.0 {
+            thread.join();
+        }
+    }
+}
