@@ -128,9 +128,10 @@ impl Cluster {
         slots
     }
 
-    /// Waits until the replicas have what their primaries have.
+    /// Waits until the replicas have what their primaries have, and their primaries know it.
     pub(crate) async fn replicated(&self) {
         for shard in self.shards().await {
+            self.listed(&shard).await;
             let offset =
                 async |place: usize| self.servers[place].info("replication").await["master_repl_offset"].clone();
             for replica in shard.replicas {
@@ -190,6 +191,18 @@ impl Cluster {
             }
         }
         shard
+    }
+
+    /// A primary names a replica in ROLE only once it has acknowledged its first data, later than the replica's own link is up.
+    async fn listed(&self, shard: &Shard) {
+        let complete = async || {
+            let told = self.servers[shard.primary].call(&["ROLE"]).await;
+            match told.items()[2].items().len() {
+                count if count == shard.replicas.len() => Ok(()),
+                count => Err(format!("{count} of {} replicas", shard.replicas.len())),
+            }
+        };
+        eventually("a primary lists its replicas", FORMING_DEADLINE, complete).await;
     }
 
     async fn linked(&self, shard: &Shard) {
