@@ -2,6 +2,7 @@
 //!
 //! Pure: values in, values out. It does no I/O, reads no clock, spawns nothing, and knows no exporter.
 
+pub mod bandwidth;
 pub mod command_kind;
 pub mod completeness;
 pub mod coverage;

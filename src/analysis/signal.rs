@@ -152,8 +152,10 @@ fn less(bytes: Bytes, own: Bytes) -> Bytes {
     Bytes(bytes.0.saturating_sub(own.0))
 }
 
+/// What a node sent to clients between two readings, ourselves among them; `None` if its counters can't tell.
+///
 /// Output to clients is a counter of its own, output less replication, so that a reset between the two can't raise it.
-fn client_output(old: &Reading, new: &Reading) -> Option<Bytes> {
+pub fn client_output(old: &Reading, new: &Reading) -> Option<Bytes> {
     let clients = |reading: &Reading| Some(Bytes(reading.output?.0.saturating_sub(reading.replication_output?.0)));
     match (clients(old), clients(new)) {
         (Some(old), Some(new)) => bytes(Some(old), Some(new)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bandwidth::OutputEstimate;
 use crate::model::{Bytes, GroupKey, NodeId, Ratio, Role, ShardId, Slot, Timestamp};
 
 /// A name with its count: `count` is an upper bound, `count − error` a lower one; `error` is 0 where the count is exact.
@@ -138,6 +139,8 @@ pub struct WindowStats {
     pub distinct_keys: u64,
     /// How many different clients, estimated past the limit.
     pub distinct_clients: u64,
+    /// What was sent to clients, if that was estimated.
+    pub output: Option<OutputEstimate>,
 }
 
 impl WindowStats {

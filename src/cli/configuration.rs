@@ -115,6 +115,7 @@ impl Configuration {
                 commands: Commands::builtin(),
                 patterns: settings.patterns.clone(),
                 tally: TallySettings::default(),
+                bandwidth: settings.bandwidth.clone(),
                 seed: self.seed,
                 clock: Clock::System,
                 archive: self.archive.clone(),

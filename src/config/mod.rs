@@ -28,7 +28,7 @@ use reading::Reading;
 use crate::analysis::pattern::PatternSettings;
 use crate::analysis::status::StatusSettings;
 use crate::archive::ArchiveSettings;
-use crate::engine::settings::{DiscoverySettings, GuardSettings, MonitorSettings, PollSettings};
+use crate::engine::settings::{BandwidthSettings, DiscoverySettings, GuardSettings, MonitorSettings, PollSettings};
 use crate::export::http::WebSettings;
 use crate::export::otlp::OtlpSettings;
 use crate::metrics::ledger::{LedgerSettings, LimitSettings};
@@ -55,6 +55,8 @@ pub struct Settings {
     pub discovery: DiscoverySettings,
     /// How keys become patterns.
     pub patterns: PatternSettings,
+    /// How bytes out are estimated.
+    pub bandwidth: BandwidthSettings,
     /// When a shard is called hot or cold.
     pub status: StatusSettings,
     /// How many series there may be.

@@ -116,6 +116,21 @@ pub struct GuardSettings {
     pub window_max_without_server_limit: Duration,
 }
 
+/// `[bandwidth]`: whether and how it is estimated what windows' commands were answered with.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BandwidthSettings {
+    /// Whether it is estimated at all.
+    pub enabled: bool,
+    /// How many commands may be sent after a window to learn the sizes of keys.
+    pub probes_max: usize,
+    /// How many bytes their answers may have.
+    #[serde(with = "written::size")]
+    pub probe_bytes_max: Bytes,
+    /// Whether keys may be asked about where that counts as a use of them.
+    pub touch: bool,
+}
+
 /// The guards' defaults, from the file where they stand.
 #[cfg(test)]
 pub(super) fn default_guards() -> GuardSettings {

@@ -18,11 +18,13 @@ use super::guard::{History, Look, judge};
 use super::poller::Watched;
 use super::precheck::{Candidate, Refusal, admit};
 use super::round::WindowPlan;
-use super::settings::GuardSettings;
+use super::settings::{BandwidthSettings, GuardSettings};
 use super::siblings::Siblings;
+use crate::analysis::bandwidth::Survey;
 use crate::analysis::info::Reading;
 use crate::analysis::window::{Coverage, WindowEnd};
 use crate::model::{Bytes, Timestamp};
+use crate::node::sizes::{SizeLimits, Sizes};
 use crate::node::{Cut, Link, LinkError, ServerLimit, watch};
 
 /// Between the two looks before a window: long enough for rates, short enough for a round.
@@ -30,6 +32,9 @@ const FIRST_SPAN: Duration = Duration::from_millis(500);
 
 /// With more clients than this, listing them all costs the server milliseconds; then nobody is looked for.
 const CLIENTS_LISTED_MAX: u64 = 2_000;
+
+/// A node that doesn't answer questions about its keys within this is left alone.
+const SURVEY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The thread on which all guards run.
 #[derive(Debug)]
@@ -223,10 +228,33 @@ impl Warden {
         }
     }
 
-    /// What part of the shard's traffic the window could see.
-    pub async fn coverage(self) -> Coverage {
+    /// The window is over: what part of the shard's traffic it could see, and the survey with answers.
+    pub async fn finish(self, mut survey: Option<Survey>, bandwidth: BandwidthSettings) -> (Coverage, Option<Survey>) {
         let coverage = self.siblings.close(&self.link, self.clock);
-        timeout(self.settings.silence_max, coverage).await.unwrap_or_default()
+        let coverage = timeout(self.settings.silence_max, coverage).await.unwrap_or_default();
+        if let Some(survey) = &mut survey {
+            let asked = timeout(SURVEY_PATIENCE, self.ask_sizes(survey, &bandwidth)).await;
+            if let Ok(Err(error)) = asked {
+                debug!(%error, "cannot ask for the sizes of keys");
+            }
+        }
+        (coverage, survey)
+    }
+
+    async fn ask_sizes(&self, survey: &mut Survey, bandwidth: &BandwidthSettings) -> Result<(), LinkError> {
+        let limits = SizeLimits {
+            commands_max: bandwidth.probes_max,
+            bytes_max: bandwidth.probe_bytes_max.0,
+            touch: bandwidth.touch,
+        };
+        let mut sizes = Sizes::open(&self.link, limits).await?;
+        loop {
+            let questions = survey.next_questions();
+            if questions.is_empty() {
+                return Ok(());
+            }
+            survey.take(sizes.answer(questions).await?);
+        }
     }
 
     async fn look_until_crossed(&mut self, id: u64, buffer_peak: &mut Option<Bytes>) -> WindowEnd {

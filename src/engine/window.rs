@@ -11,19 +11,23 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::analysis::bandwidth::Survey;
 use crate::analysis::completeness::completeness;
+use crate::analysis::info;
 use crate::analysis::keyspec::Commands;
 use crate::analysis::pattern::{Normaliser, PatternSettings};
-use crate::analysis::tally::{Tally, TallySettings};
-use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd, WindowStats};
+use crate::analysis::signal::client_output;
+use crate::analysis::tally::{Tallied, Tally, TallySettings};
+use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd};
 use crate::archive::{Archive, Sample, Sampler};
 use crate::model::{Bytes, Timestamp};
+use crate::node::sizes::Sizes;
 use crate::node::{Chunk, Tap, TapError, TapSettings};
 
 use super::clock::Clock;
 use super::poller::Watched;
 use super::round::WindowPlan;
-use super::settings::GuardSettings;
+use super::settings::{BandwidthSettings, GuardSettings};
 use super::warden::{self, Progress, Unguarded, Watch};
 
 /// How long the closing counters may take; a window is not held open for them.
@@ -38,6 +42,8 @@ pub struct Reading {
     pub patterns: PatternSettings,
     /// How much is kept.
     pub tally: TallySettings,
+    /// How bytes out are estimated.
+    pub bandwidth: BandwidthSettings,
     /// Seeds the tables: keys are an attacker's choice.
     pub seed: u64,
     /// The wall clock.
@@ -88,9 +94,9 @@ impl Intake {
         }
     }
 
-    fn finish(self) -> (WindowStats, Sample) {
+    fn finish(self) -> (Tallied, Sample) {
         let sample = self.sampler.map(Sampler::finish);
-        (self.tally.finish(), sample.unwrap_or_default())
+        (self.tally.close(), sample.unwrap_or_default())
     }
 }
 
@@ -100,6 +106,8 @@ pub struct OpenWindow {
     tap: Tap,
     intake: Intake,
     commands: Arc<Commands>,
+    bandwidth: BandwidthSettings,
+    top: usize,
     clock: Clock,
     opened: Timestamp,
     deadline: Instant,
@@ -134,7 +142,11 @@ pub async fn open(
     let over = CancellationToken::new();
     let watch = admission.warden.watch(tap.client_id(), tap.cut(), over.clone());
     let normaliser = Normaliser::new(&reading.patterns, reading.seed);
-    let mut tally = Tally::new(&reading.tally, reading.commands.clone(), normaliser, reading.seed);
+    let kept = TallySettings {
+        keeps_lines: reading.bandwidth.enabled,
+        ..reading.tally.clone()
+    };
+    let mut tally = Tally::new(&kept, reading.commands.clone(), normaliser, reading.seed);
     tally.set_masters(admission.masters);
     Ok(OpenWindow {
         intake: Intake {
@@ -142,6 +154,8 @@ pub async fn open(
             sampler: reading.archive.as_ref().and_then(Archive::sampler),
         },
         commands: reading.commands.clone(),
+        bandwidth: reading.bandwidth.clone(),
+        top: reading.tally.top,
         clock: reading.clock,
         opened: reading.clock.now(),
         deadline: Instant::now() + admission.duration,
@@ -175,10 +189,24 @@ impl OpenWindow {
         };
         // The wall clock may have been set back meanwhile; a window never ends before it began.
         let closed = self.clock.now().max(self.opened);
-        let (opening, role) = (self.tap.opening_counters().to_owned(), self.tap.role());
+        let (opening, role, own) = (
+            self.tap.opening_counters().to_owned(),
+            self.tap.role(),
+            self.tap.own_output(),
+        );
         drop(self.tap);
-        let guarded = self.guard.finish(as_planned).await;
-        let (stats, sample) = self.intake.finish();
+        let (mut tallied, sample) = self.intake.finish();
+        let probes = self.bandwidth.probes_max.saturating_sub(Sizes::PREPARATION);
+        let survey = self
+            .bandwidth
+            .enabled
+            .then(|| Survey::new(tallied.take_calls(), probes));
+        let guarded = self.guard.finish(as_planned, survey, &self.bandwidth).await;
+        let measured = closing
+            .as_deref()
+            .and_then(|closing| sent_to_clients(&opening, closing, own));
+        let mut stats = tallied.stats(self.top);
+        stats.output = guarded.survey.map(|survey| survey.finish(measured));
         let completeness = closing.and_then(|closing| completeness(&opening, &closing, &self.commands, stats.lines));
         let window = ClosedWindow {
             group: self.plan.group,
@@ -234,23 +262,29 @@ struct Guarded {
     end: Option<WindowEnd>,
     buffer_peak: Option<Bytes>,
     coverage: Coverage,
+    /// With its answers, if it was wanted and the window went as planned.
+    survey: Option<Survey>,
 }
 
 impl Guard {
     /// Ends it and hears it out; what part of the traffic was seen is worth a wait only after a window that went as planned.
-    async fn finish(self, as_planned: bool) -> Guarded {
+    async fn finish(self, as_planned: bool, survey: Option<Survey>, bandwidth: &BandwidthSettings) -> Guarded {
         self.over.cancel();
         let Ok(watch) = self.watch.await else {
             return Guarded::default();
         };
-        let coverage = match as_planned {
-            true => self.handle.spawn(watch.warden.coverage()).await.unwrap_or_default(),
-            false => Coverage::default(),
+        let (coverage, survey) = match as_planned {
+            true => {
+                let last = watch.warden.finish(survey, bandwidth.clone());
+                self.handle.spawn(last).await.unwrap_or_default()
+            }
+            false => (Coverage::default(), None),
         };
         Guarded {
             end: watch.end,
             buffer_peak: watch.buffer_peak,
             coverage,
+            survey,
         }
     }
 }
@@ -268,6 +302,12 @@ async fn closing_counters(tap: &mut Tap, intake: &mut Intake) -> Option<String> 
         }
     };
     timeout(CLOSING_PATIENCE, asked).await.ok().flatten()
+}
+
+/// What the node sent to clients between two texts of INFO, without what it sent us.
+fn sent_to_clients(opening: &str, closing: &str, own: Bytes) -> Option<Bytes> {
+    let sent = client_output(&info::Reading::parse(opening), &info::Reading::parse(closing))?;
+    Some(Bytes(sent.0.saturating_sub(own.0)))
 }
 
 async fn stopped(stop: &mut Stop) -> WindowEnd {

@@ -216,6 +216,8 @@ pub struct WindowTotals {
     pub observed_commands: BTreeMap<Arc<str>, u64>,
     /// Key touches seen, by pattern, up to the cap; the rest is `other`.
     pub observed_pattern_commands: BTreeMap<Arc<str>, u64>,
+    /// Bytes that windows' commands sent to clients, estimated, by pattern; `other` past the limit.
+    pub observed_pattern_output_bytes: BTreeMap<Arc<str>, u64>,
     /// Of the last window's key touches, by pattern: those that have a series.
     pub pattern_shares: BTreeMap<Arc<str>, Ratio>,
     /// Of the last window's key touches, by slot: the largest, up to the cap.

@@ -14,6 +14,7 @@ mod network;
 pub mod probe;
 mod raw;
 pub mod simulated;
+pub mod sizes;
 pub mod sources;
 pub mod survey;
 mod tap;

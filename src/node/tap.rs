@@ -20,7 +20,7 @@ use super::link::{self, Version};
 use super::raw::{ANSWER_MAX, Command, Raw, accepted, frame};
 use super::{Dialer, LinkError, Socket};
 use crate::discovery::role::RoleAnswer;
-use crate::model::{Endpoint, Role};
+use crate::model::{Bytes, Endpoint, Role};
 
 /// The sections of INFO that bracket a window.
 const BRACKET: [&str; 3] = ["stats", "commandstats", "replication"];
@@ -115,6 +115,9 @@ pub struct Tap {
     role: Role,
     version: Version,
     opening_counters: String,
+    /// What we had read from the node when it counted for the opening, and for the closing.
+    read_at_opening: u64,
+    read_at_closing: u64,
     buffer: Box<[u8]>,
     /// What of the buffer is read, and not yet handed out.
     unread: Range<usize>,
@@ -155,6 +158,7 @@ impl Tap {
             greet(dialer, endpoint, credentials, account, settings.answer_timeout).await?;
         let (role, version) = role_and_version(&mut raw).await?;
         permitted(endpoint, role, settings)?;
+        let read_at_opening = account.total().bytes_out.0;
         let opening_counters = start(&mut raw, version).await?;
         let rest = raw.take_rest();
         let mut buffer = vec![0; settings.buffer.max(rest.len()).max(BUFFER_MIN)].into_boxed_slice();
@@ -169,6 +173,8 @@ impl Tap {
             role: role_of_info(&opening_counters).unwrap_or(role),
             version,
             opening_counters,
+            read_at_opening,
+            read_at_closing: read_at_opening,
             buffer,
             unread: 0..rest.len(),
             line_begins: true,
@@ -195,6 +201,11 @@ impl Tap {
     /// and MONITOR itself, neither of which is in the stream.
     pub fn opening_counters(&self) -> &str {
         &self.opening_counters
+    }
+
+    /// What the node sent us, over this and all other connections, between the opening counters and the closing ones.
+    pub fn own_output(&self) -> Bytes {
+        Bytes(self.read_at_closing.saturating_sub(self.read_at_opening))
     }
 
     /// A handle that ends this tap from elsewhere.
@@ -264,6 +275,8 @@ impl Tap {
                 let value =
                     redis::parse_redis_value(&answer[..length]).map_err(|error| malformed(&error.to_string()))?;
                 self.raw.account.count("INFO");
+                let after = (self.unread.end - self.unread.start + length) as u64;
+                self.read_at_closing = self.raw.account.total().bytes_out.0.saturating_sub(after);
                 link::text(&value)
                     .map(Some)
                     .ok_or_else(|| malformed("INFO is no text").into())

@@ -93,6 +93,19 @@ fn entries(table: &mut Table, shard: &ShardReport) {
     for part in &shard.commands_by_name {
         table.row(name, "commands", &part.command, Figures::of(part.count, 0, part.share));
     }
+    if let Some(bytes_out) = &shard.bytes_out {
+        let lists = [
+            ("bytes_out_patterns", &bytes_out.by_pattern),
+            ("bytes_out_commands", &bytes_out.by_command),
+            ("bytes_out_signatures", &bytes_out.by_signature),
+            ("bytes_out_keys", &bytes_out.by_key),
+        ];
+        for (list, parts) in lists {
+            for part in parts {
+                table.row(name, list, &part.name, Figures::of(part.bytes, 0, part.share));
+            }
+        }
+    }
     for part in &shard.patterns {
         let figures = Figures::of(part.count, part.error, part.share).detail(&part.example_key);
         table.row(name, "patterns", &part.pattern, figures);

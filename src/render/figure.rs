@@ -1,6 +1,8 @@
 //! Numbers and names as people read them.
 
+use crate::analysis::report::BytesOut;
 use crate::analysis::status::Status;
+use crate::model::Bytes;
 
 /// `1,234,567`.
 pub(super) fn grouped(count: u64) -> String {
@@ -144,6 +146,34 @@ pub(super) fn fitted(name: &str, width: usize) -> String {
     let head: String = name.chars().take(kept - tail).collect();
     let tail: String = name.chars().skip(length - tail).collect();
     format!("{head}…{tail}")
+}
+
+/// How many bytes went out, and how far the estimate is to be trusted.
+pub(super) fn output(bytes_out: &BytesOut) -> String {
+    let measured = match (bytes_out.measured, bytes_out.error_ratio) {
+        (Some(measured), Some(error)) => format!(
+            "{} sent to clients by the node's own counter, {} by the estimate ({})",
+            Bytes(measured),
+            Bytes(bytes_out.estimated),
+            deviation(Some(error))
+        ),
+        _ => format!("{} sent to clients, estimated", Bytes(bytes_out.estimated)),
+    };
+    let named: Vec<&str> = bytes_out
+        .not_estimable
+        .iter()
+        .take(3)
+        .map(|part| &*part.command)
+        .collect();
+    if named.is_empty() {
+        return measured;
+    }
+    let share: f64 = bytes_out.not_estimable.iter().map(|part| part.share).sum();
+    format!(
+        "{measured}; {} of the commands can't be estimated: {}",
+        percent(share.min(1.0)),
+        named.join(", ")
+    )
 }
 
 #[cfg(test)]

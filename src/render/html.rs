@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use super::chart;
-use super::figure::{deviation, grouped, harmless, moment, percent, plural, rate, short, span, status, times};
+use super::figure::{deviation, grouped, harmless, moment, output, percent, plural, rate, short, span, status, times};
 use crate::analysis::report::{Diagnosis, Report, ShardReport};
 use crate::analysis::status::Status;
+use crate::model::Bytes;
 
 const STYLE: &str = include_str!("report.css");
 
@@ -156,6 +157,9 @@ fn details(out: &mut String, shard: &ShardReport) {
         short(shard.distinct_keys as f64),
         plural(shard.distinct_clients, "client"),
     );
+    if let Some(bytes_out) = &shard.bytes_out {
+        let _ = writeln!(out, "<p class=\"quiet\">{}</p>", escaped(&output(bytes_out)));
+    }
     let strip = chart::slots(shard);
     if !strip.is_empty() {
         let _ = writeln!(out, "<h3>Slots</h3>{strip}");
@@ -177,6 +181,13 @@ fn details(out: &mut String, shard: &ShardReport) {
         };
         format!("{}{mark}", code(name))
     };
+    let by_signature = shard.bytes_out.iter().flat_map(|bytes_out| &bytes_out.by_signature);
+    list(
+        out,
+        "Bytes out",
+        true,
+        by_signature.map(|part| (code(&part.name), part.share, Bytes(part.bytes).to_string())),
+    );
     list(
         out,
         "Key patterns",

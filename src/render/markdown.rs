@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::figure::{deviation, grouped, harmless, moment, percent, plural, rate, span, status, times};
+use super::figure::{deviation, grouped, harmless, moment, output, percent, plural, rate, span, status, times};
 use crate::analysis::report::{Diagnosis, Report, ShardReport};
+use crate::model::Bytes;
 
 /// Entries of each list.
 const ROWS: usize = 10;
@@ -92,6 +93,9 @@ fn details(out: &mut String, shard: &ShardReport) {
         code(shard.node.as_str()),
         span(shard.duration_seconds)
     );
+    if let Some(bytes_out) = &shard.bytes_out {
+        let _ = writeln!(out, "\n{}.", plain(&output(bytes_out)));
+    }
     let bounded = |count: u64, error: u64| {
         if error > 0 {
             format!("≤ {}", grouped(count))
@@ -99,6 +103,12 @@ fn details(out: &mut String, shard: &ShardReport) {
             grouped(count)
         }
     };
+    let by_signature = shard.bytes_out.iter().flat_map(|bytes_out| &bytes_out.by_signature);
+    table(
+        out,
+        "bytes out of",
+        by_signature.map(|part| (code(&part.name), part.share, Bytes(part.bytes).to_string())),
+    );
     table(
         out,
         "key pattern",

@@ -6,10 +6,11 @@ use owo_colors::{OwoColorize, Style};
 
 use super::Look;
 use super::figure::{
-    deviation, fitted, grouped, harmless, moment, percent, plural, rate, short, span, status, times, wrapped,
+    deviation, fitted, grouped, harmless, moment, output, percent, plural, rate, short, span, status, times, wrapped,
 };
 use crate::analysis::report::{Diagnosis, Report, ShardReport};
 use crate::analysis::status::Status;
+use crate::model::Bytes;
 
 /// Below this width names are cut rather than lines shortened further.
 const WIDTH_MIN: usize = 60;
@@ -51,6 +52,8 @@ struct Entry {
     error: u64,
     mark: Option<&'static str>,
     example: Option<String>,
+    /// Instead of a count.
+    amount: Option<Bytes>,
 }
 
 struct Page {
@@ -201,6 +204,13 @@ impl Page {
         for line in joined(&facts, self.width) {
             self.line(out, &self.dim(&line));
         }
+        for line in shard
+            .bytes_out
+            .iter()
+            .flat_map(|bytes_out| wrapped(&harmless(&output(bytes_out)), self.width))
+        {
+            self.line(out, &self.dim(&line));
+        }
         let _ = writeln!(out);
         for (title, entries) in lists(shard, rows) {
             self.list(out, title, &entries);
@@ -245,10 +255,10 @@ impl Page {
             let mark = entry.mark.map_or(String::new(), |mark| format!("  {mark}"));
             let name = fitted(&entry.name, room - mark.chars().count());
             let used = name.chars().count() + mark.chars().count();
-            let count = if entry.error > 0 {
-                format!("≤{}", grouped(entry.count))
-            } else {
-                grouped(entry.count)
+            let count = match (entry.amount, entry.error) {
+                (Some(amount), _) => amount.to_string(),
+                (None, 0) => grouped(entry.count),
+                _ => format!("≤{}", grouped(entry.count)),
             };
             let line = format!(
                 "  {:>6}  {}  {}  {name}{}{}",
@@ -292,7 +302,7 @@ fn joined(facts: &[String], width: usize) -> Vec<String> {
     lines
 }
 
-fn lists(shard: &ShardReport, rows: usize) -> [(&'static str, Vec<Entry>); 7] {
+fn lists(shard: &ShardReport, rows: usize) -> [(&'static str, Vec<Entry>); 8] {
     let entry = |name: String, share, count, error| Entry {
         name: harmless(&name),
         share,
@@ -300,6 +310,7 @@ fn lists(shard: &ShardReport, rows: usize) -> [(&'static str, Vec<Entry>); 7] {
         error,
         mark: None,
         example: None,
+        amount: None,
     };
     let patterns = shard.patterns.iter().map(|part| Entry {
         example: Some(part.example_key.to_string()),
@@ -329,7 +340,16 @@ fn lists(shard: &ShardReport, rows: usize) -> [(&'static str, Vec<Entry>); 7] {
         .clients
         .iter()
         .map(|part| entry(part.client.to_string(), part.share, part.count, 0));
+    let output = shard
+        .bytes_out
+        .iter()
+        .flat_map(|bytes_out| &bytes_out.by_signature)
+        .map(|part| Entry {
+            amount: Some(Bytes(part.bytes)),
+            ..entry(part.name.to_string(), part.share, 0, 0)
+        });
     [
+        ("Bytes out", worth(output, rows)),
         ("Key patterns", worth(patterns, rows)),
         ("Keys", worth(keys, rows)),
         ("Hash tags", worth(tags, rows)),

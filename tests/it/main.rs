@@ -5,6 +5,7 @@
 mod alerts;
 mod analyze;
 mod archive;
+mod bandwidth;
 mod check_connect;
 mod cli;
 mod config;

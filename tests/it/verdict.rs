@@ -81,6 +81,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
             commands: Commands::builtin(),
             patterns: PatternSettings::default(),
             tally: TallySettings::default(),
+            bandwidth: Settings::defaults().bandwidth,
             seed,
             clock: Clock::starting_at(EPOCH),
             archive: None,

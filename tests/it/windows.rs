@@ -32,7 +32,7 @@ const SOON: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(30);
 
 /// Bounded by the server itself, so that windows keep their length.
-fn bounded(plan: ServerPlan) -> ServerPlan {
+pub(crate) fn bounded(plan: ServerPlan) -> ServerPlan {
     plan.set("client-output-buffer-limit", "normal 256mb 0 0")
 }
 
@@ -47,7 +47,7 @@ fn patient() -> GuardSettings {
 }
 
 /// Opens a window on `server`, whose siblings are `others`.
-struct Window<'a> {
+pub(crate) struct Window<'a> {
     server: &'a Server,
     others: Vec<(&'a Server, Role)>,
     span: Duration,
@@ -56,7 +56,7 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    fn on(server: &'a Server, span: Duration) -> Self {
+    pub(crate) fn on(server: &'a Server, span: Duration) -> Self {
         Self {
             server,
             others: Vec::new(),
@@ -113,6 +113,7 @@ impl<'a> Window<'a> {
             commands: Commands::builtin(),
             patterns: PatternSettings::default(),
             tally: TallySettings::default(),
+            bandwidth: Settings::defaults().bandwidth,
             seed: 7,
             clock: Clock::System,
             archive: None,
@@ -120,7 +121,7 @@ impl<'a> Window<'a> {
         open(plan, &watched, &reading, self.guards.clone(), self.thread.handle()).await
     }
 
-    async fn opened(&self) -> OpenWindow {
+    pub(crate) async fn opened(&self) -> OpenWindow {
         self.open().await.unwrap_or_else(|error| panic!("no window: {error}"))
     }
 
@@ -130,7 +131,7 @@ impl<'a> Window<'a> {
     }
 }
 
-async fn read(window: OpenWindow) -> ClosedWindow {
+pub(crate) async fn read(window: OpenWindow) -> ClosedWindow {
     let (_open, stop) = watch::channel(None);
     timeout(LONG, window.read_to_end(stop)).await.expect("a window ends").0
 }

@@ -14,6 +14,7 @@ mod advice;
 mod comparison;
 mod concentration;
 mod cost;
+mod estimated;
 mod evidence;
 mod finding;
 mod replies;
@@ -90,6 +91,7 @@ fn of_bytes_out(compared: &Comparison<'_>) -> Suspect {
     surroundings::other_monitor(compared)
         .or_else(|| visibility::too_little(compared))
         .or_else(|| surroundings::slot_ownership(compared))
+        .or_else(|| estimated::fat(compared))
         .or_else(|| replies::fat(compared))
         .or_else(|| concentration::of_traffic(compared).filter(|_| !replies::are_larger(compared)))
         .unwrap_or_else(|| visibility::unexplained(compared))

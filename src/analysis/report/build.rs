@@ -1,18 +1,20 @@
 //! From windows and signals to a report.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 
 use super::contents::{
-    BytesOut, ClientShare, CommandShare, CoverageReport, HashTagShare, KeyShare, Missing, PatternShare, PerSignal,
-    Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, Totals,
+    BytesOut, ClientShare, CommandShare, CoverageReport, HashTagShare, KeyShare, Missing, OutputShare, PatternShare,
+    PerSignal, Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, Totals,
 };
+use crate::analysis::bandwidth::OutputEstimate;
 use crate::analysis::diagnosis::{Seen, ShardEvidence, diagnose};
 use crate::analysis::status::{Signal, Standing, Status, StatusSettings, StatusTracker, compare};
 use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd, WindowStats};
-use crate::model::{GroupKey, NodeId, PerSecond, Ratio, Role, ShardId, Timestamp};
+use crate::model::{Bytes, GroupKey, NodeId, PerSecond, Ratio, Role, ShardId, Timestamp};
 
 /// The version that [`Report::version`] says.
 const VERSION: u32 = 1;
@@ -113,7 +115,11 @@ impl<'a> Observation<'a> {
             completeness: window.completeness,
             coverage: Some(window.coverage),
             signals,
-            bytes_out: None,
+            bytes_out: window
+                .stats
+                .output
+                .as_ref()
+                .map(|output| written_output(output, &window.stats)),
         }
     }
 
@@ -240,6 +246,7 @@ fn shard(observation: &Observation<'_>, seen: SignalReading, entries_max: usize)
     let commands = observation.signals.map_or(seen, |signals| signals.commands);
     let stats = observation.stats;
     let touches = stats.key_touches;
+    let output = stats.output.as_ref();
     ShardReport {
         shard: observation.shard.clone(),
         node: observation.node.clone(),
@@ -265,7 +272,7 @@ fn shard(observation: &Observation<'_>, seen: SignalReading, entries_max: usize)
             writes: coverage.writes.map(|ratio| rounded(ratio.0)),
         }),
         signals: observation.signals.as_ref().map(signals),
-        bytes_out: observation.bytes_out,
+        bytes_out: observation.bytes_out.clone().map(|output| cut(output, entries_max)),
         commands_by_name: first(&stats.commands_by_name, entries_max, |entry| CommandShare {
             command: entry.name.clone(),
             count: entry.count,
@@ -276,7 +283,7 @@ fn shard(observation: &Observation<'_>, seen: SignalReading, entries_max: usize)
             count: entry.count,
             error: entry.error,
             share: share(entry.count, touches),
-            bytes_out: None,
+            bytes_out: output.and_then(|output| Some(output.of_pattern(&entry.pattern)?.0)),
             example_key: entry.example_key.clone(),
         }),
         signatures: first(&stats.signatures, entries_max, |entry| SignatureShare {
@@ -311,6 +318,52 @@ fn shard(observation: &Observation<'_>, seen: SignalReading, entries_max: usize)
         distinct_keys: stats.distinct_keys,
         distinct_clients: stats.distinct_clients,
     }
+}
+
+fn written_output(output: &OutputEstimate, stats: &WindowStats) -> BytesOut {
+    let all = output.measured.unwrap_or(output.attributed).0;
+    let named = |sums: &[(Arc<str>, Bytes)]| {
+        let share = |(name, bytes): &(Arc<str>, Bytes)| OutputShare {
+            name: Arc::clone(name),
+            bytes: bytes.0,
+            // Sizes are sampled, so the largest may come out as more than all.
+            share: share(bytes.0, all).min(1.0),
+        };
+        sums.iter().map(share).collect()
+    };
+    let calls = |(command, calls): &(Arc<str>, u64)| CommandShare {
+        command: Arc::clone(command),
+        count: *calls,
+        share: share(*calls, stats.commands).min(1.0),
+    };
+    BytesOut {
+        scale_ratio: rounded(output.scale.0),
+        by_pattern: named(&output.patterns),
+        by_command: named(&output.commands),
+        by_signature: named(&output.signatures),
+        by_key: named(&output.keys),
+        not_estimable: output.not_estimable.iter().map(calls).collect(),
+        estimated: output.estimated.0,
+        measured: output.measured.map(|measured| measured.0),
+        unattributed: output.unattributed(),
+        error_ratio: output.error().map(rounded),
+    }
+}
+
+fn cut(mut output: BytesOut, entries_max: usize) -> BytesOut {
+    let BytesOut {
+        by_pattern,
+        by_command,
+        by_signature,
+        by_key,
+        not_estimable,
+        ..
+    } = &mut output;
+    for list in [by_pattern, by_command, by_signature, by_key] {
+        list.truncate(entries_max);
+    }
+    not_estimable.truncate(entries_max);
+    output
 }
 
 fn signals(figures: &SignalFigures) -> SignalsReport {

@@ -150,16 +150,39 @@ pub struct SignalsReport {
 }
 
 /// Bytes out of the node that was looked at, estimated and measured.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BytesOut {
-    /// By sizes and reply arithmetic.
+    /// By sizes and reply arithmetic, before anything was rescaled.
     pub estimated: u64,
     /// By the node's counter.
     pub measured: Option<u64>,
     /// What the estimate leaves unexplained.
     pub unattributed: Option<i64>,
-    /// How far the estimate is off.
+    /// How far the estimate is off: 0.1 is a tenth too much.
     pub error_ratio: Option<f64>,
+    /// What uncertain replies were rescaled by, so that the sum comes near what was measured.
+    pub scale_ratio: f64,
+    /// Most first.
+    pub by_pattern: Vec<OutputShare>,
+    /// Most first.
+    pub by_command: Vec<OutputShare>,
+    /// By command, pattern and shape; most first.
+    pub by_signature: Vec<OutputShare>,
+    /// Keys of which enough calls were looked at; most first.
+    pub by_key: Vec<OutputShare>,
+    /// What can't be estimated; most frequent first.
+    pub not_estimable: Vec<CommandShare>,
+}
+
+/// What something sent out, estimated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputShare {
+    /// The pattern, the command, the signature or the key.
+    pub name: Arc<str>,
+    /// Bytes in the window.
+    pub bytes: u64,
+    /// Of the measured bytes; of all that is attributed where nothing was measured.
+    pub share: f64,
 }
 
 /// A command's part.

@@ -9,8 +9,8 @@ mod contents;
 pub use crate::analysis::diagnosis::Finding as Diagnosis;
 pub use build::{Observation, ReportSettings, SignalFigures, SignalReading};
 pub use contents::{
-    BytesOut, ClientShare, CommandShare, CoverageReport, HashTagShare, KeyShare, Missing, PatternShare, PerSignal,
-    Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, Totals,
+    BytesOut, ClientShare, CommandShare, CoverageReport, HashTagShare, KeyShare, Missing, OutputShare, PatternShare,
+    PerSignal, Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, Totals,
 };
 
 #[cfg(test)]

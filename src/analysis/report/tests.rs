@@ -233,6 +233,11 @@ fn the_schema_describes_every_report() {
         resharding_helps: Some(false),
         new_since_last_round: true,
     });
+    let sent = |name: &str| OutputShare {
+        name: name.into(),
+        bytes: 1,
+        share: 0.5,
+    };
     let shard = &mut report.shards[0];
     shard.role = Some(crate::model::Role::Replica);
     shard.window_end = Some(crate::analysis::window::WindowEnd::Duration);
@@ -245,6 +250,16 @@ fn the_schema_describes_every_report() {
         measured: Some(2),
         unattributed: Some(1),
         error_ratio: Some(0.5),
+        scale_ratio: 1.1,
+        by_pattern: vec![sent("user:{ID}")],
+        by_command: vec![sent("GET")],
+        by_signature: vec![sent("GET | user:{ID}")],
+        by_key: vec![sent("user:1001")],
+        not_estimable: vec![CommandShare {
+            command: "EVAL".into(),
+            count: 1,
+            share: 0.1,
+        }],
     });
     shard.signals = Some(SignalsReport {
         commands_per_second: Some(1.0),

@@ -15,12 +15,14 @@
 //! assert_eq!((stats.commands, &*stats.keys[0].key), (1, "user:123456:profile"));
 //! ```
 
+mod calls;
 mod clients;
 mod commands;
 mod keys;
 mod long;
 mod outcome;
 mod sampled;
+mod samples;
 mod script;
 mod signatures;
 mod stats;
@@ -64,6 +66,8 @@ pub struct TallySettings {
     pub signatures_max: usize,
     /// How many of each list are reported; keys above a thousandth of all touches are reported beyond it.
     pub top: usize,
+    /// Whether lines are kept from which it can be worked out what commands were answered with.
+    pub keeps_lines: bool,
 }
 
 impl Default for TallySettings {
@@ -74,6 +78,7 @@ impl Default for TallySettings {
             keys_max: 8192,
             signatures_max: 2048,
             top: 100,
+            keeps_lines: false,
         }
     }
 }
@@ -121,7 +126,7 @@ impl Tally {
         Self {
             vocabulary: Vocabulary::new(commands, settings.commands_max, seed),
             touched: Touched::new(settings.keys_max, normaliser, seed),
-            signatures: Signatures::new(settings.signatures_max, seed),
+            signatures: Signatures::new(settings.signatures_max, settings.keeps_lines, seed),
             clients: Clients::new(settings.clients_max, seed),
             waiting: Waiting::new(),
             declared: Declared::default(),

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::calls::calls;
 use super::commands::Vocabulary;
 use super::keys::Found;
 use super::sampled::{Bounds, Sampled};
 use super::signatures::Signatures;
 use super::{Progress, Tally};
+use crate::analysis::bandwidth::Calls;
 use crate::analysis::pattern::{Normaliser, PatternId};
 use crate::analysis::signature::Shape;
 use crate::analysis::sketch::Distinct;
@@ -35,6 +37,7 @@ pub struct Tallied {
     pub(super) slots: Vec<u64>,
     pub(super) distinct_keys: Distinct,
     pub(super) distinct_clients: Distinct,
+    calls: Vec<Calls>,
 }
 
 /// Touches and an example of each pattern, in the order in which they were met.
@@ -62,6 +65,7 @@ impl Tallied {
             clients: clients.collect(),
             lua: tally.clients.lua,
             other_clients: tally.clients.other,
+            calls: calls(&tally.vocabulary, &tally.signatures, &tally.masters, &found),
             signatures: signatures(&tally.signatures, &tally.vocabulary, &found),
             progress: tally.progress,
             touches: found.touches,
@@ -95,6 +99,12 @@ impl Tallied {
         }
         self.distinct_keys.merge(&other.distinct_keys);
         self.distinct_clients.merge(&other.distinct_clients);
+        self.calls.extend(other.calls);
+    }
+
+    /// What clients called, with lines from which the bytes of the answers can be worked out; nothing unless lines were kept.
+    pub fn take_calls(&mut self) -> Vec<Calls> {
+        std::mem::take(&mut self.calls)
     }
 
     /// What was learned about keys until the end.

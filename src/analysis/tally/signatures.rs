@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 
 use super::commands::folded;
 use super::keys::PatternPlace;
+use super::samples::{Place, Samples};
 use crate::analysis::keyspec::CommandId;
 use crate::analysis::line::{Block, Following, closing_quote, following};
 use crate::analysis::signature::{Shape, ShapeRule};
@@ -30,6 +31,7 @@ pub(super) struct Signatures {
     places: HashMap<Shape, ShapePlace, FixedState>,
     /// The shapes of commands by what follows their key as it was printed: most come again and again.
     recent: Vec<(u128, CommandId, ShapePlace)>,
+    samples: Samples,
 }
 
 const RECENT: usize = 64;
@@ -38,7 +40,7 @@ const SHAPES_MAX: usize = 1024;
 const ARGUMENTS_MAX: usize = 16;
 
 impl Signatures {
-    pub(super) fn new(signatures_max: usize, seed: u64) -> Self {
+    pub(super) fn new(signatures_max: usize, keeps_lines: bool, seed: u64) -> Self {
         let limits = Limits {
             entries_max: signatures_max,
             text_max: 0,
@@ -49,22 +51,51 @@ impl Signatures {
             shapes: vec![Shape::default()],
             places: HashMap::with_hasher(FixedState::with_seed(seed)),
             recent: vec![(u128::MAX, CommandId::default(), 0); RECENT],
+            samples: Samples::new(keeps_lines, seed),
         }
     }
 
-    /// Sees a command with the pattern of its first key.
+    /// Sees a command with the pattern of its first key, on a line that may be kept.
     #[inline(always)]
-    pub(super) fn count(&mut self, command: CommandId, pattern: Option<PatternPlace>, shape: ShapePlace) {
+    pub(super) fn count(
+        &mut self,
+        command: CommandId,
+        pattern: Option<PatternPlace>,
+        shape: ShapePlace,
+        line: Place<'_>,
+    ) {
+        let (signature, count) = self.count_unkept(command, pattern, shape);
+        self.samples.until_next -= 1;
+        if count < self.samples.first_below || self.samples.until_next == 0 {
+            self.samples.keep(signature, line);
+        }
+    }
+
+    /// The same of a line that is too long to be kept; tells how often the signature was seen.
+    #[inline(always)]
+    pub(super) fn count_unkept(
+        &mut self,
+        command: CommandId,
+        pattern: Option<PatternPlace>,
+        shape: ShapePlace,
+    ) -> (Signature, u64) {
         let signature = Signature {
             command,
             shape,
             pattern: pattern.map_or(0, |pattern| pattern + 1),
         };
         let hash = signature.hash(self.seed);
-        match self.frequent.find(hash, b"") {
-            Some(counter) => counter.add(1),
-            None => self.meet(signature, hash),
+        if let Some(counter) = self.frequent.find(hash, b"") {
+            counter.add(1);
+            return (signature, counter.count());
         }
+        self.meet(signature, hash);
+        (signature, 1)
+    }
+
+    /// The lines that were kept.
+    pub(super) fn samples(&self) -> &Samples {
+        &self.samples
     }
 
     /// The shape of a command whose name closes at `ends.0` and whose line ends at `ends.1`, when it doesn't depend on its first

@@ -45,6 +45,7 @@ impl Tallied {
             cut_keys: self.cut_keys,
             distinct_keys,
             distinct_clients,
+            output: None,
         }
     }
 

@@ -259,7 +259,7 @@ impl Tally {
                 if let Some(command) = command {
                     let rule = self.vocabulary.plan(command).shape;
                     let shape = rule.map_or(0, |rule| self.signatures.shape_of_total(rule, arguments));
-                    self.signatures.count(command, pattern, shape);
+                    self.signatures.count_unkept(command, pattern, shape);
                 }
             }
         }

@@ -74,12 +74,12 @@ impl Waiting {
     pub(super) fn count(&mut self, buffer: &[u8], touched: &mut Touched, signatures: &mut Signatures) {
         for touch in self.touches.drain(..) {
             if let What::Keyless(command, shape) = touch.what {
-                signatures.count(command, None, shape);
+                signatures.count(command, None, shape, (buffer, touch.stamp));
                 continue;
             }
             let pattern = touched.touch_hashed(touch.hash, &buffer[touch.key], &buffer[touch.stamp..]);
             if let What::Command(command, shape) = touch.what {
-                signatures.count(command, Some(pattern), shape);
+                signatures.count(command, Some(pattern), shape, (buffer, touch.stamp));
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::config::{Members, Settings};
 /// What every version understands.
 const BASIC: &str = "resetchannels -@all +monitor +info +role +ping +hello +auth +select +readonly +command +client|id +client|list \
                      +client|kill +client|setname +cluster|slots +memory|usage +type +strlen +hlen +hstrlen +llen +scard +zcard +xlen \
-                     +lindex +object|encoding +object|freq";
+                     +lindex +zcount +object|encoding +object|freq";
 
 /// What came later. A server refuses a whole rule for one command that it doesn't know.
 const LATER: [(&str, &str); 4] = [

@@ -5,6 +5,7 @@ use super::entry::Values::{Node, Shard, ShardBy};
 use super::entry::{Metric, Unit, counter, gauge};
 use super::figure::Figure;
 use crate::analysis::window::{ClosedWindow, Rejection, WindowEnd};
+use crate::model::{PerSecond, Ratio};
 
 pub(super) const METRICS: &[Metric] = &[
     counter(
@@ -70,6 +71,31 @@ pub(super) const METRICS: &[Metric] = &[
                 put.sample(&[pattern], *count);
             }
         }),
+    ),
+    counter(
+        "observed_pattern_output_bytes_total",
+        Unit::Bytes,
+        "Bytes that windows' commands sent to clients, estimated, by pattern of the key; what has no series of its own is `other`.",
+        ShardBy(&["pattern"], |shard, put| {
+            for (pattern, bytes) in &shard.windows.observed_pattern_output_bytes {
+                put.sample(&[pattern], *bytes);
+            }
+        }),
+    ),
+    gauge(
+        "window_estimated_output_bytes_per_second",
+        Unit::BytesPerSecond,
+        "Bytes a second that the last window's commands sent to clients, estimated, before anything was rescaled.",
+        Shard(|shard| {
+            let window = last(shard)?;
+            PerSecond::of(window.stats.output.as_ref()?.estimated.0, window.duration()).figure()
+        }),
+    ),
+    gauge(
+        "window_output_estimate_error_ratio",
+        Unit::Ratio,
+        "How far that is from what the node's own counter says it sent to clients; 0.1 is a tenth too much.",
+        Shard(|shard| last(shard)?.stats.output.as_ref()?.error().map(Ratio).figure()),
     ),
     gauge(
         "pattern_share_ratio",

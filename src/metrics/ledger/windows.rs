@@ -16,6 +16,8 @@ pub(super) struct WindowAccount {
     totals: WindowTotals,
     commands: CappedTotals<u64>,
     patterns: CappedTotals<u64>,
+    /// Estimated bytes out of those patterns.
+    output: CappedTotals<u64>,
     /// Patterns with a share worth a series in the last window that saw keys.
     frequent: BTreeSet<Arc<str>>,
     /// Why the last round had no window here.
@@ -29,6 +31,7 @@ impl WindowAccount {
             totals: WindowTotals::default(),
             commands: CappedTotals::new(limits.commands_max),
             patterns: CappedTotals::new(limits.patterns_max),
+            output: CappedTotals::new(limits.patterns_max),
             frequent: BTreeSet::new(),
             skipped_last: None,
         }
@@ -38,6 +41,7 @@ impl WindowAccount {
         self.limits = limits.clone();
         self.commands.cap(limits.commands_max);
         self.patterns.cap(limits.patterns_max);
+        self.output.cap(limits.patterns_max);
     }
 
     pub(super) fn opened(&mut self) {
@@ -68,6 +72,7 @@ impl WindowAccount {
         totals.last = Some(Arc::clone(window));
         self.add_commands(stats);
         self.add_patterns(stats);
+        self.add_output(stats);
         self.take_shares(stats);
     }
 
@@ -75,6 +80,7 @@ impl WindowAccount {
         WindowTotals {
             observed_commands: self.commands.totals(),
             observed_pattern_commands: self.patterns.totals(),
+            observed_pattern_output_bytes: self.output.totals(),
             ..self.totals.clone()
         }
     }
@@ -119,6 +125,17 @@ impl WindowAccount {
         add_rest(&mut self.patterns, stats.key_touches, named);
     }
 
+    /// The patterns that have a series for their commands have one for their bytes; what belongs to no such pattern is `other`.
+    fn add_output(&mut self, stats: &WindowStats) {
+        let Some(output) = &stats.output else { return };
+        let mut named = 0;
+        for (pattern, bytes) in output.patterns.iter().filter(|(pattern, _)| self.patterns.has(pattern)) {
+            self.output.add(pattern, bytes.0);
+            named += bytes.0;
+        }
+        add_rest(&mut self.output, output.attributed.0, named);
+    }
+
     fn frequent_patterns(&self, stats: &WindowStats) -> BTreeSet<Arc<str>> {
         let enough = |pattern: &&PatternCount| {
             share(certain(pattern), stats.key_touches).is_some_and(|share| share >= self.limits.pattern_share_min)
@@ -142,6 +159,7 @@ impl WindowAccount {
             return false;
         };
         self.patterns.evict(&label);
+        self.output.evict(&label);
         true
     }
 

@@ -1,0 +1,263 @@
+//! Which questions are worth asking, within a budget: a first one about every signature, then more where most bytes are.
+
+use std::collections::HashMap;
+
+use super::estimate::{Part, Weighed, estimate};
+use super::question::{Answer, Question};
+use super::reply::{Parts, Reply, Span};
+use super::{Calls, Certainty, NIL, OutputEstimate, array, bulk};
+use crate::model::Bytes;
+
+/// How often questions are asked; each time what is known by then decides where.
+const ROUNDS: u32 = 3;
+
+/// What is known of the sizes of keys, and what is still to be asked.
+#[derive(Debug)]
+pub struct Survey {
+    calls: Vec<Asked>,
+    answers: HashMap<Question, Option<Answer>>,
+    /// Commands that may still be sent.
+    budget: usize,
+    round: u32,
+}
+
+/// One signature: its replies in an order that is drawn, and how many of them were asked about.
+#[derive(Debug)]
+struct Asked {
+    calls: Calls,
+    replies: Vec<Reply>,
+    until: usize,
+}
+
+impl Survey {
+    /// Of these calls, with so many commands at most.
+    pub fn new(calls: Vec<Calls>, budget: usize) -> Self {
+        let mut calls: Vec<Asked> = calls.into_iter().map(Asked::new).collect();
+        // Whole collections first: a few calls of those may be most of all bytes.
+        calls.sort_by(|one, other| {
+            let rank = |asked: &Asked| (asked.calls.full_scan, asked.calls.calls);
+            let ((one_full, one_calls), (other_full, other_calls)) = (rank(one), rank(other));
+            other_full.cmp(&one_full).then(other_calls.total_cmp(&one_calls))
+        });
+        Self {
+            calls,
+            answers: HashMap::new(),
+            budget,
+            round: 0,
+        }
+    }
+
+    /// What to ask next; nothing when enough is known or the budget is used up.
+    pub fn next_questions(&mut self) -> Vec<Question> {
+        let mut asked = Vec::new();
+        while asked.is_empty() && self.round < ROUNDS {
+            asked = match self.round {
+                0 => self.first_questions(),
+                round => self.more_questions(if round + 1 == ROUNDS { 1.0 } else { 0.5 }),
+            };
+            self.round += 1;
+        }
+        asked
+    }
+
+    /// Takes answers; `None` is one that wasn't given.
+    pub fn take(&mut self, answers: impl IntoIterator<Item = (Question, Option<Answer>)>) {
+        self.answers.extend(answers);
+    }
+
+    /// What was sent, beside what the node's counter says was sent to clients.
+    pub fn finish(self, measured: Option<Bytes>) -> OutputEstimate {
+        let weighed: Vec<Weighed> = self.calls.iter().map(|asked| self.weigh(asked)).collect();
+        estimate(weighed, measured)
+    }
+
+    /// One reply of each signature, with half of the budget.
+    fn first_questions(&mut self) -> Vec<Question> {
+        let mut allowed = self.budget / 2;
+        let mut asked = Vec::new();
+        for place in 0..self.calls.len() {
+            self.extend(place, 1, &mut allowed, &mut asked);
+        }
+        asked
+    }
+
+    /// Where most bytes are by what is known, with a part of what is left.
+    fn more_questions(&mut self, part: f64) -> Vec<Question> {
+        let weights: Vec<f64> = self.calls.iter().map(|asked| self.weigh(asked).uncertain()).collect();
+        let all: f64 = weights.iter().sum();
+        let mut asked = Vec::new();
+        if all <= 0.0 {
+            return asked;
+        }
+        let room = self.budget as f64 * part;
+        let mut order: Vec<usize> = (0..weights.len()).collect();
+        order.sort_by(|one, other| weights[*other].total_cmp(&weights[*one]));
+        for place in order {
+            let mut allowed = (room * weights[place] / all) as usize;
+            self.extend(place, usize::MAX, &mut allowed, &mut asked);
+        }
+        asked
+    }
+
+    /// Asks about the next replies of one signature, as many as are wanted and allowed.
+    fn extend(&mut self, place: usize, wanted: usize, allowed: &mut usize, asked: &mut Vec<Question>) {
+        let of = &mut self.calls[place];
+        let end = of.until.saturating_add(wanted).min(of.replies.len());
+        while of.until < end {
+            let mut new: Vec<Question> = Vec::new();
+            for question in of.replies[of.until].questions() {
+                if !self.answers.contains_key(question) && !asked.contains(question) && !new.contains(question) {
+                    new.push(question.clone());
+                }
+            }
+            let cost: usize = new.iter().map(Question::cost).sum();
+            if cost > (*allowed).min(self.budget) {
+                return;
+            }
+            *allowed -= cost;
+            self.budget -= cost;
+            asked.extend(new);
+            of.until += 1;
+        }
+    }
+
+    /// What one signature's calls were answered with, by those that were asked about.
+    fn weigh<'survey>(&self, asked: &'survey Asked) -> Weighed<'survey> {
+        let mut parts = Vec::new();
+        let mut bytes = Vec::new();
+        for (reply, place) in asked.replies[..asked.until].iter().zip(0..) {
+            if let Some((size, certainty)) = self.size(reply) {
+                bytes.push(size);
+                let key = asked.calls.lines.get(place).filter(|_| asked.calls.pattern.is_some());
+                parts.push(Part {
+                    key: reply
+                        .questions()
+                        .first()
+                        .map(|question| &*question.key)
+                        .filter(|_| key.is_some()),
+                    bytes: size,
+                    certainty,
+                });
+            }
+        }
+        Weighed {
+            calls: &asked.calls,
+            parts,
+        }
+    }
+
+    fn answer(&self, question: &Question) -> Option<Answer> {
+        self.answers.get(question).copied().flatten()
+    }
+
+    /// How many bytes a reply has; `None` if what that depends on isn't known.
+    fn size(&self, reply: &Reply) -> Option<(f64, Certainty)> {
+        match reply {
+            Reply::Fixed(bytes, certainty) => Some((*bytes as f64, *certainty)),
+            Reply::Unknown => None,
+            Reply::Strings {
+                questions,
+                total,
+                array,
+            } => self.strings(questions, *total, *array),
+            Reply::Piece(question, range) => {
+                let length = length(self.answer(question)?)?.0;
+                Some((bulk(range.resolve(length).1) as f64, Certainty::Uncertain))
+            }
+            Reply::Elements(question, span, parts) => self.elements(question, span, *parts),
+        }
+    }
+
+    fn strings(&self, questions: &[Question], total: usize, in_array: bool) -> Option<(f64, Certainty)> {
+        let mut certainty = Certainty::Exact;
+        let mut sum = 0;
+        for question in questions {
+            let (length, how) = length(self.answer(question)?)?;
+            if how == Certainty::Uncertain {
+                certainty = how;
+            }
+            sum += if length == 0 { NIL } else { bulk(length) };
+        }
+        if !in_array {
+            return Some((sum as f64, certainty));
+        }
+        if questions.len() < total {
+            certainty = Certainty::Uncertain;
+        }
+        let all = sum as f64 * total as f64 / questions.len().max(1) as f64;
+        Some((array(total as u64) as f64 + all, certainty))
+    }
+
+    fn elements(&self, question: &Question, span: &Span, parts: Parts) -> Option<(f64, Certainty)> {
+        let Answer::Elements(elements) = self.answer(question)? else {
+            return None;
+        };
+        let each = match parts {
+            Parts::Items => elements.item,
+            Parts::Partners => elements.partner,
+            Parts::Both => elements.item + elements.partner,
+        };
+        let count = elements.count;
+        let items = match span {
+            Span::One if count == 0 => return Some((NIL as f64, Certainty::Exact)),
+            Span::One => return Some((each, Certainty::Uncertain)),
+            Span::Range(range) => range.resolve(count).1,
+            Span::Some(items) => count.min(*items),
+            Span::Repeated(_) if count == 0 => 0,
+            Span::Repeated(items) => *items,
+            Span::Between {
+                counted,
+                skipped,
+                limit,
+            } => match self.answer(counted)? {
+                Answer::Count(between) => between.saturating_sub(*skipped).min(*limit),
+                _ => return None,
+            },
+        };
+        let pieces = if parts == Parts::Both { 2 * items } else { items };
+        let whole = elements.whole && items == count || items == 0;
+        let certainty = if whole { Certainty::Exact } else { Certainty::Uncertain };
+        Some((array(pieces) as f64 + items as f64 * each, certainty))
+    }
+}
+
+impl Asked {
+    fn new(calls: Calls) -> Self {
+        let mut replies: Vec<Reply> = calls
+            .lines
+            .iter()
+            .map(|call| Reply::to(&calls.command, Some(call)))
+            .filter(|reply| *reply != Reply::Unknown)
+            .collect();
+        if calls.lines.is_empty() {
+            let alike = Reply::to(&calls.command, None);
+            replies.extend(Some(alike).filter(|reply| *reply != Reply::Unknown));
+        }
+        shuffle(&mut replies);
+        Self {
+            calls,
+            replies,
+            until: 0,
+        }
+    }
+}
+
+/// A length, 0 where nothing is; `None` of an answer to something else.
+fn length(answer: Answer) -> Option<(u64, Certainty)> {
+    match answer {
+        Answer::Length(length) => Some((length, Certainty::Exact)),
+        Answer::AboutLength(length) => Some((length, Certainty::Uncertain)),
+        Answer::Elements(_) | Answer::Count(_) => None,
+    }
+}
+
+/// An order that has nothing to do with time, always the same one for as many replies.
+fn shuffle(replies: &mut [Reply]) {
+    let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
+    for place in (1..replies.len()).rev() {
+        chance ^= chance << 13;
+        chance ^= chance >> 7;
+        chance ^= chance << 17;
+        replies.swap(place, (chance % (place as u64 + 1)) as usize);
+    }
+}
