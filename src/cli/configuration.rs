@@ -17,6 +17,7 @@ use crate::config::Settings;
 use crate::engine::clock::Clock;
 use crate::engine::command::Change;
 use crate::engine::discover::Watch;
+use crate::engine::live::Live;
 use crate::engine::{Plan, window};
 use crate::model::GroupKey;
 use crate::node::{Pace, TlsSettings};
@@ -119,6 +120,7 @@ impl Configuration {
                 seed: self.seed,
                 clock: Clock::System,
                 archive: self.archive.clone(),
+                live: Live::default(),
             },
         }
     }

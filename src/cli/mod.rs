@@ -16,6 +16,7 @@ mod healthcheck;
 mod keeping;
 pub mod log;
 mod man;
+mod monitor;
 mod output;
 mod query;
 mod reach;
@@ -49,6 +50,7 @@ const EXAMPLES: &str = "Example:\n  hotshard check --config hotshard.toml\n\nExi
 enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
+    Monitor(Box<monitor::MonitorArgs>),
     Analyze(analyze::AnalyzeArgs),
     Endpoints(endpoints::EndpointsArgs),
     Check(check::CheckArgs),
@@ -98,6 +100,7 @@ impl Command {
         match self {
             Self::Serve(args) => serve::run(&args),
             Self::Demo(args) => demo::run(&args),
+            Self::Monitor(args) => monitor::run(&args),
             Self::Analyze(args) => analyze::run(&args),
             Self::Endpoints(args) => endpoints::run(&args),
             Self::Check(args) => check::run(&args),

@@ -2,7 +2,7 @@
 //!
 //! It owns the ledger and the rounds; the shell around it ([`super::run`]) waits, asks, opens and publishes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::metrics::ledger::{Event, Ledger, LedgerSettings};
@@ -219,13 +219,18 @@ impl Conductor {
 
     fn pause(&mut self, paused: bool) -> Vec<Action> {
         self.ledger.apply(&Event::Paused(paused));
-        for plan in self.rounds.pause(paused) {
-            let reason = Skip::Paused.kind();
+        let waited = self.rounds.pause(paused);
+        for plan in &waited {
             self.ledger.apply(&Event::WindowSkipped {
-                group: plan.group,
-                shard: plan.shard,
-                reason,
+                group: plan.group.clone(),
+                shard: plan.shard.clone(),
+                reason: Skip::Paused.kind(),
             });
+        }
+        // A group whose windows all waited for others' room has no window left that would end its round.
+        let groups: BTreeSet<&GroupKey> = waited.iter().map(|plan| &plan.group).collect();
+        for group in groups.into_iter().filter(|group| !self.rounds.is_running(group)) {
+            self.ledger.apply(&Event::RoundEnded(group.clone()));
         }
         if paused { vec![Action::CloseWindows] } else { Vec::new() }
     }

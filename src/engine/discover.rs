@@ -27,12 +27,15 @@ pub enum Source {
     Given(Vec<(Endpoint, ShardId)>),
     /// From any of these, by asking it.
     Seeds(Vec<Endpoint>),
+    /// They have just been found, for whoever looks once.
+    Known(Group),
 }
 
 /// Looks where the group's nodes are now; what was known before helps to keep names.
 pub async fn discover(watch: &Watch, previous: Option<Group>, clock: Clock) -> Event {
     let found = match &watch.source {
         Source::Given(nodes) => Ok(fixed::group(watch.key.clone(), nodes)),
+        Source::Known(group) => Ok(group.clone()),
         Source::Seeds(seeds) => survey(&watch.reach, &watch.key, seeds, previous.as_ref()).await,
     };
     match found {

@@ -7,6 +7,7 @@ pub mod command;
 pub mod conductor;
 pub mod discover;
 pub mod guard;
+pub mod live;
 pub mod poller;
 pub mod precheck;
 mod reload;
@@ -319,14 +320,20 @@ impl Engine {
         };
         let guards = self.plan.guards.clone();
         self.windows.spawn(async move {
+            let live = &reading.live;
+            live.asking(&plan.group, &plan.shard, &plan.node);
             let window = match window::open(plan.clone(), &watched, &reading, guards, guard).await {
                 Ok(window) => window,
-                Err(error) => return tell(&events, refused(&plan, &error)).await,
+                Err(error) => {
+                    live.refused(&plan.group, &plan.shard, &plan.node, error.to_string());
+                    return tell(&events, refused(&plan, &error)).await;
+                }
             };
             let WindowPlan { group, shard, node, .. } = plan;
             let at = window.opened();
             tell(&events, Event::WindowOpened { group, shard, node, at }).await;
             let (window, sample) = window.read_to_end(stop).await;
+            live.closed(&window);
             let window = Arc::new(window);
             if let Some(archive) = &reading.archive {
                 archive.keep(Arc::clone(&window), sample);

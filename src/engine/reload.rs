@@ -76,6 +76,7 @@ impl Engine {
     /// The group is watched no more. Windows that are open on it end by themselves and find nobody who wants to know.
     pub(super) fn forget(&mut self, group: &GroupKey) {
         self.leave(group);
+        self.plan.reading.live.forget(group);
         if self.topologies.remove(group).is_some() {
             tracing::info!(%group, "the group is watched no more");
         }

@@ -1,6 +1,7 @@
 //! Which node of each shard a round looks at. Pure: the snapshot and the settings in, plans and refusals out.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -61,6 +62,21 @@ pub enum Skip {
 }
 
 impl Skip {
+    /// Every reason.
+    pub const ALL: [Self; 11] = [
+        Self::Disabled,
+        Self::Paused,
+        Self::RoundRunning,
+        Self::NoNodeUp,
+        Self::NoReplica,
+        Self::NoPrimary,
+        Self::ReplicaUnlinked,
+        Self::BackingOff,
+        Self::CircuitOpen,
+        Self::JustStarted,
+        Self::NoMonitor,
+    ];
+
     /// The metric label.
     pub fn kind(self) -> &'static str {
         match self {
@@ -76,6 +92,28 @@ impl Skip {
             Self::JustStarted => "just_started",
             Self::NoMonitor => "no_monitor",
         }
+    }
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Disabled => "windows are switched off; set monitor.enabled",
+            Self::Paused => "windows were stopped before its turn came",
+            Self::RoundRunning => "the last round still runs",
+            Self::NoNodeUp => "none of its nodes answers",
+            Self::NoReplica => {
+                "it has no replica that answers, and primaries are left alone; set monitor.nodes (--use-primary) to allow them"
+            }
+            Self::NoPrimary => "it has no primary that answers; look at a replica",
+            Self::ReplicaUnlinked => {
+                "the replica's link to its primary is down, so it does not see the shard's writes; look at the primary"
+            }
+            Self::BackingOff => "the last window on its node failed or did harm; the node is left alone for a while",
+            Self::CircuitOpen => "several windows on its node failed or did harm; the node is left alone",
+            Self::JustStarted => "hotshard has only just started",
+            Self::NoMonitor => "none of its nodes offers MONITOR",
+        })
     }
 }
 

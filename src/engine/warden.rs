@@ -68,21 +68,40 @@ impl Drop for GuardThread {
 #[derive(Debug, Default)]
 pub struct Progress {
     read: AtomicU64,
+    commands: AtomicU64,
+    /// What the server held for us at the last look.
+    buffered: AtomicU64,
     behind_micros: AtomicU64,
     /// What the server's clock shows when ours shows zero.
     server_clock: AtomicI64,
 }
 
 impl Progress {
-    /// The reader took `bytes` more, the last line of which the server stamped so; `now` is our clock.
-    pub fn has_read(&self, bytes: u64, stamp: Option<Timestamp>, now: Timestamp) {
+    /// The reader took `bytes` more, has seen `commands` in all, the last of which the server stamped so; `now` is our clock.
+    pub fn has_read(&self, bytes: u64, commands: u64, stamp: Option<Timestamp>, now: Timestamp) {
         self.read.fetch_add(bytes, Ordering::Relaxed);
+        self.commands.store(commands, Ordering::Relaxed);
         let server_clock = self.server_clock.load(Ordering::Relaxed);
         // Before the guard's first look nobody knows what the server's clock shows.
         if let (Some(stamp), true) = (stamp, server_clock != 0) {
             let behind = now.0 as i64 + server_clock - stamp.0 as i64;
             self.behind_micros.store(behind.max(0) as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Commands seen so far.
+    pub fn commands(&self) -> u64 {
+        self.commands.load(Ordering::Relaxed)
+    }
+
+    /// Bytes read so far.
+    pub fn bytes(&self) -> Bytes {
+        Bytes(self.read.load(Ordering::Relaxed))
+    }
+
+    /// What the server held for us at the guard's last look.
+    pub fn buffered(&self) -> Bytes {
+        Bytes(self.buffered.load(Ordering::Relaxed))
     }
 
     fn set_server_clock(&self, server: Timestamp, ours: Timestamp) {
@@ -276,6 +295,8 @@ impl Warden {
             };
             heard = Instant::now();
             *buffer_peak = look.buffer.max(*buffer_peak);
+            let buffered = look.buffer.unwrap_or_default();
+            self.progress.buffered.store(buffered.0, Ordering::Relaxed);
             let readings = self.history.add(look);
             if let Some(end) = judge(&readings, &self.settings) {
                 let WindowPlan { group, shard, node, .. } = &self.plan;

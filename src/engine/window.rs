@@ -25,6 +25,7 @@ use crate::node::sizes::Sizes;
 use crate::node::{Chunk, Tap, TapError, TapSettings};
 
 use super::clock::Clock;
+use super::live::{Live, Stage};
 use super::poller::Watched;
 use super::round::WindowPlan;
 use super::settings::{BandwidthSettings, GuardSettings};
@@ -50,6 +51,8 @@ pub struct Reading {
     pub clock: Clock,
     /// Where windows are kept, if anywhere.
     pub archive: Option<Archive>,
+    /// Where it is noted what windows are doing.
+    pub live: Live,
 }
 
 /// Ends open windows from outside; `None` while they may stay open.
@@ -148,6 +151,14 @@ pub async fn open(
     };
     let mut tally = Tally::new(&kept, reading.commands.clone(), normaliser, reading.seed);
     tally.set_masters(admission.masters);
+    let since = Instant::now();
+    let stage = Stage::Open {
+        since,
+        wanted: plan.duration,
+        granted: admission.duration,
+        progress: Arc::clone(&admission.progress),
+    };
+    reading.live.note(&plan.group, &plan.shard, &plan.node, stage);
     Ok(OpenWindow {
         intake: Intake {
             tally,
@@ -158,7 +169,7 @@ pub async fn open(
         top: reading.tally.top,
         clock: reading.clock,
         opened: reading.clock.now(),
-        deadline: Instant::now() + admission.duration,
+        deadline: since + admission.duration,
         progress: admission.progress,
         guard: Guard {
             watch: handle.spawn(watch),
@@ -238,8 +249,8 @@ impl OpenWindow {
                 Ok(Chunk::Lines(bytes)) => {
                     self.intake.feed(bytes);
                     let read = bytes.len() as u64;
-                    self.progress
-                        .has_read(read, self.intake.tally.last_time(), self.clock.now());
+                    let (commands, stamp) = (self.intake.tally.commands(), self.intake.tally.last_time());
+                    self.progress.has_read(read, commands, stamp, self.clock.now());
                 }
                 Ok(Chunk::Counters(_)) => {}
                 Ok(Chunk::Cut) => return None,

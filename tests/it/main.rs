@@ -21,6 +21,7 @@ mod independent_count;
 mod key_positions;
 mod layering;
 mod manual;
+mod monitor;
 mod real_cluster;
 mod real_servers;
 mod reload;

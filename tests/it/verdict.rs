@@ -10,6 +10,7 @@ use hotshard::analysis::tally::{Tally, TallySettings};
 use hotshard::config::Settings;
 use hotshard::engine::clock::Clock;
 use hotshard::engine::discover::{Source, Watch};
+use hotshard::engine::live::Live;
 use hotshard::engine::{self, Plan, window};
 use hotshard::metrics::catalog;
 use hotshard::metrics::exports::ExportTotals;
@@ -85,6 +86,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
             seed,
             clock: Clock::starting_at(EPOCH),
             archive: None,
+            live: Live::default(),
         },
     }
 }

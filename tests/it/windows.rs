@@ -9,6 +9,7 @@ use hotshard::analysis::tally::TallySettings;
 use hotshard::analysis::window::{ClosedWindow, WindowEnd};
 use hotshard::config::Settings;
 use hotshard::engine::clock::Clock;
+use hotshard::engine::live::Live;
 use hotshard::engine::poller::Watched;
 use hotshard::engine::round::WindowPlan;
 use hotshard::engine::settings::GuardSettings;
@@ -117,6 +118,7 @@ impl<'a> Window<'a> {
             seed: 7,
             clock: Clock::System,
             archive: None,
+            live: Live::default(),
         };
         open(plan, &watched, &reading, self.guards.clone(), self.thread.handle()).await
     }

@@ -3,7 +3,6 @@
 mod input;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::IsTerminal;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use crate::analysis::report::{Observation, Report, ReportSettings, Source};
 use crate::analysis::tally::{Tallied, Tally, TallySettings};
 use crate::analysis::window::WindowStats;
 use crate::model::{GroupId, GroupKey, NodeId, Region, ShardId};
-use crate::render::{Format, Look, render};
+use crate::render::{Format, render};
 
 /// Tell from captured MONITOR logs what was hot
 #[derive(Debug, Args)]
@@ -67,7 +66,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
     progress.finish();
     let windows = reader.windows(&inputs, tallied?, args.compare);
     let report = report(args, &windows);
-    super::print(render(&report, args.format, look()))?;
+    super::print(render(&report, args.format, super::output::look()))?;
     Ok(Outcome::Done)
 }
 
@@ -209,18 +208,6 @@ fn report(args: &AnalyzeArgs, windows: &[Window]) -> Report {
     };
     let observations = windows.iter().map(Window::observation).collect();
     Report::compare(&group, Source::Analyze, observations, Vec::new(), &settings)
-}
-
-/// How text should look on standard output.
-fn look() -> Look {
-    let terminal = std::io::stdout().is_terminal();
-    let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    Look {
-        width: width.unwrap_or(Look::default().width),
-        colour: terminal && !unwanted && !dumb,
-    }
 }
 
 fn entries(text: &str) -> Result<usize, String> {

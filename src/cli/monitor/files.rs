@@ -1,0 +1,133 @@
+//! The folder of reports: each file appears whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use chrono::DateTime;
+
+use crate::analysis::report::Report;
+use crate::model::Timestamp;
+use crate::render::{Format, Look, render};
+
+/// Every file of a round: how it begins, how it is written, how it ends.
+const FILES: [(&str, Format, &str); 4] = [
+    ("report", Format::Table, "txt"),
+    ("report", Format::Markdown, "md"),
+    ("report", Format::Html, "html"),
+    ("data", Format::Json, "json"),
+];
+
+/// Where reports are written.
+#[derive(Debug)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes it if need be: a folder that can't be written is known before anything is looked at.
+    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
+        let cure = || {
+            format!(
+                "cannot write reports into {}; name another folder by --output-dir",
+                path.display()
+            )
+        };
+        fs::create_dir_all(path).with_context(cure)?;
+        let trial = path.join(format!(".hotshard-{}", std::process::id()));
+        File::create(&trial).with_context(cure)?;
+        fs::remove_file(&trial).with_context(cure)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Writes the report in every format, and tells where.
+    pub(super) fn write(&self, report: &Report, at: Timestamp) -> anyhow::Result<Vec<PathBuf>> {
+        let stem = format!("{}_{}", plain(report.group.as_str()), stamp(at));
+        let mut written = Vec::new();
+        for (begin, format, end) in FILES {
+            let path = self.0.join(format!("{begin}_{stem}.{end}"));
+            let text = render(report, format, Look::default());
+            write_whole(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+            written.push(path);
+        }
+        Ok(written)
+    }
+}
+
+/// The time in a file's name, in UTC: `20261121_043200`.
+pub(super) fn stamp(at: Timestamp) -> String {
+    let seconds = i64::try_from(at.0 / 1_000_000).unwrap_or_default();
+    DateTime::from_timestamp(seconds, 0)
+        .unwrap_or_default()
+        .format("%Y%m%d_%H%M%S")
+        .to_string()
+}
+
+/// A name as part of a file's name: names come from others, and a path in one must lead nowhere.
+pub(super) fn plain(name: &str) -> String {
+    let harmless = |letter: char| match letter {
+        letter if letter.is_ascii_alphanumeric() || "-_.".contains(letter) => letter,
+        _ => '_',
+    };
+    let plain: String = name.chars().map(harmless).take(100).collect();
+    match plain.trim_start_matches('.') {
+        "" => "_".to_owned(),
+        plain => plain.to_owned(),
+    }
+}
+
+/// Beside its place first, then moved there, so that nobody finds half a file.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&part)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&part, path));
+    if written.is_err() {
+        // What is wrong is told by the error; half a file helps nobody.
+        let _ = fs::remove_file(&part);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, expected: &str) {
+        assert_eq!(plain(name), expected, "{name}");
+    }
+
+    #[test]
+    fn a_name_in_a_file_name_leads_nowhere_else() {
+        check("orders", "orders");
+        check("../../etc/passwd", "_.._etc_passwd");
+        check("[fd00::7]:6379", "_fd00__7__6379");
+        check("..", "_");
+    }
+
+    #[test]
+    fn a_file_is_written_whole_or_not_at_all() {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("a.txt");
+        write_whole(&path, b"one").expect("the folder can be written");
+        write_whole(&path, b"two").expect("it is replaced");
+        assert_eq!(fs::read(&path).expect("it is there"), b"two");
+        let nowhere = folder.path().join("a.txt/b");
+        assert!(write_whole(&nowhere, b"x").is_err());
+        let left = fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(left, 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn the_time_in_a_name_is_utc() {
+        assert_eq!(stamp(Timestamp(1_795_219_200_000_000)), "20261121_000000");
+    }
+}

@@ -1,0 +1,172 @@
+//! `hotshard monitor`: one round of windows now, what it found, and an exit.
+//!
+//! It is the daemon's engine, run for one round: the same guards, the same verdict. It refuses to know how windows are kept harmless.
+
+mod absence;
+mod files;
+mod progress;
+mod round;
+mod target;
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufRead, IsTerminal};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use self::files::Folder;
+use self::round::{Ended, Round};
+use self::target::Target;
+use super::found::{FoundGroup, find_as};
+use super::{Outcome, UsageError, failure, keeping};
+use crate::archive::Record;
+use crate::config::{LogFormat, Settings};
+use crate::engine::clock::Clock;
+use crate::render::{Format, render};
+
+/// Look at all shards of a cluster once, and tell which is hot and why
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, mut_arg("config", |arg| arg.short(None)))]
+pub(super) struct MonitorArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Keep every line that was read, up to archive.rows-per-window-max of each window, in an SQLite file
+    #[arg(long)]
+    save_to_db: bool,
+    /// That file
+    #[arg(long, value_name = "FILE", default_value = "reports/monitor_logs.db")]
+    db_path: PathBuf,
+    /// The folder for reports
+    #[arg(short, long, value_name = "FOLDER", default_value = "reports")]
+    output_dir: PathBuf,
+    /// Keep whole commands, with the values they write, where lines are kept; else only command and keys
+    #[arg(long)]
+    save_values: bool,
+    /// How the report is written on standard output; the files are written in every format
+    #[arg(short, long, value_enum, default_value_t)]
+    format: Format,
+    /// Don't ask before looking at primaries
+    #[arg(short, long)]
+    yes: bool,
+    /// No progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "Example:\n  hotshard monitor -c orders -r eu-central-1 -d 30\n  \
+    hotshard monitor -e 10.0.3.7:6379 --password-file token -f markdown";
+
+/// A window of one round keeps so many lines, where nothing else is said: all of them, for most clusters.
+const ROWS_MAX: NonZeroUsize = NonZeroUsize::new(200_000).expect("it isn't zero");
+
+pub(super) fn run(args: &MonitorArgs) -> anyhow::Result<Outcome> {
+    let settings = args.settings()?;
+    super::log::start(&settings.log);
+    args.warn();
+    args.ask()?;
+    let folder = Folder::create(&args.output_dir)?;
+    let runtime = super::runtime()?;
+    let (found, absent) = runtime.block_on(args.find(&settings))?;
+    // A new one in every process: nobody outside can know which keys would collide.
+    let seed = RandomState::new().hash_one("hotshard");
+    let (archive, keeping) = keeping::start(&settings, "monitor", seed)?;
+    let round = Round {
+        settings,
+        seed,
+        archive,
+        quiet: args.quiet,
+    };
+    let ended = runtime.block_on(round.run(found));
+    keeping.finish();
+    args.tell(ended?, absent, &folder)
+}
+
+impl MonitorArgs {
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let mut settings = self.target.settings()?;
+        if settings.log.format == LogFormat::Auto {
+            // Somebody waits for the answer, though perhaps in a script.
+            settings.log.format = LogFormat::Text;
+        }
+        if !self.target.is_written("archive.rows_per_window_max")? {
+            settings.archive.rows_per_window_max = ROWS_MAX;
+        }
+        settings.archive.path = self.save_to_db.then(|| self.db_path.clone());
+        settings.archive.record = if self.save_values { Record::Full } else { Record::Keys };
+        Ok(settings)
+    }
+
+    fn warn(&self) {
+        if self.target.given().is_some() {
+            failure::say(
+                "the password on the command line can be read by everybody on this machine; use --password-file or $REDIS_PASSWORD",
+            );
+        }
+    }
+
+    /// Looking at primaries is asked about where somebody can answer.
+    fn ask(&self) -> anyhow::Result<()> {
+        if !self.target.use_primary || self.yes || !io::stdin().is_terminal() {
+            return Ok(());
+        }
+        failure::say("MONITOR on a primary slows down every write of its clients; go on? [y/N]");
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        match answer.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(UsageError("primaries are left alone; --yes goes on without asking".to_owned()).into()),
+        }
+    }
+
+    /// The groups there are, and why others aren't.
+    async fn find(&self, settings: &Settings) -> anyhow::Result<(Vec<FoundGroup>, Vec<String>)> {
+        let (mut found, mut absent) = (Vec::new(), Vec::new());
+        for group in find_as(settings, self.target.given().as_ref()).await? {
+            match group {
+                Ok(group) if group.serverless => absent.push(format!(
+                    "{}: a serverless cache has no MONITOR; `hotshard serve` watches its counters",
+                    group.group.key
+                )),
+                Ok(group) => found.push(group),
+                Err(reason) => absent.push(reason),
+            }
+        }
+        Ok((found, absent))
+    }
+
+    /// Prints and writes what was seen, and says what wasn't.
+    fn tell(&self, ended: Ended, absent: Vec<String>, folder: &Folder) -> anyhow::Result<Outcome> {
+        absent.iter().for_each(|reason| failure::say(reason));
+        let seen: Vec<_> = ended
+            .reports
+            .iter()
+            .filter(|report| !report.shards.is_empty())
+            .collect();
+        for report in &ended.reports {
+            for missing in &report.missing {
+                failure::say(&format!("{} {}: {}", report.group, missing.shard, missing.reason));
+            }
+        }
+        if ended.interrupted && seen.iter().all(|report| report.totals.lines == 0) {
+            failure::say("interrupted before anything was seen");
+            return Ok(Outcome::Interrupted);
+        }
+        if seen.is_empty() {
+            failure::say("nothing could be monitored");
+            return Ok(Outcome::NothingMonitored);
+        }
+        let at = Clock::System.now();
+        let mut written = Vec::new();
+        for report in &seen {
+            written.extend(folder.write(report, at)?);
+        }
+        for path in written {
+            failure::say(&format!("wrote {}", path.display()));
+        }
+        for report in &seen {
+            super::print(render(report, self.format, super::output::look()))?;
+        }
+        Ok(Outcome::Done)
+    }
+}

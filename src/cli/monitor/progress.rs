@@ -1,0 +1,194 @@
+//! What the windows are doing, on standard error: a block that is redrawn on a terminal, a line now and then elsewhere.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::time::Duration;
+
+use indicatif::{BinaryBytes, HumanCount};
+use tokio::time::Instant;
+
+use crate::engine::live::{LiveWindow, Stage};
+use crate::model::{GroupKey, ShardId};
+
+/// Where nothing can be redrawn, open windows are told of so often.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// More lines than this would push each other off the screen.
+const LINES_MAX: usize = 20;
+
+type Windows = BTreeMap<(GroupKey, ShardId), LiveWindow>;
+
+/// What has been shown, and how.
+pub(super) struct Progress {
+    manner: Manner,
+    shards: usize,
+}
+
+enum Manner {
+    Silent,
+    Redrawn {
+        lines: usize,
+    },
+    Told {
+        stages: BTreeMap<(GroupKey, ShardId), u8>,
+        at: Instant,
+    },
+}
+
+impl Progress {
+    /// Of a round over so many shards.
+    pub(super) fn new(quiet: bool, shards: usize) -> Self {
+        let manner = match quiet {
+            true => Manner::Silent,
+            false if io::stderr().is_terminal() => Manner::Redrawn { lines: 0 },
+            false => Manner::Told {
+                stages: BTreeMap::new(),
+                at: Instant::now(),
+            },
+        };
+        Self { manner, shards }
+    }
+
+    /// Shows how far the windows are now.
+    pub(super) fn show(&mut self, windows: &Windows) {
+        let now = Instant::now();
+        match &mut self.manner {
+            Manner::Silent => {}
+            Manner::Redrawn { lines } => {
+                let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+                let block = block(windows, self.shards, now);
+                let mut text = rewind(*lines);
+                for line in &block {
+                    let line: String = line.chars().take(width.saturating_sub(1)).collect();
+                    // Writing to a String can't fail.
+                    let _ = writeln!(text, "\x1b[2K{line}");
+                }
+                *lines = block.len();
+                put(&text);
+            }
+            Manner::Told { stages, at } => {
+                let due = now.duration_since(*at) >= TOLD_EVERY;
+                if due {
+                    *at = now;
+                }
+                for (name, window) in windows {
+                    let stage = number(&window.stage);
+                    let is_new = stages.insert(name.clone(), stage) != Some(stage);
+                    let is_open = matches!(window.stage, Stage::Open { .. });
+                    if is_new && !matches!(window.stage, Stage::Asking) || due && is_open {
+                        put(&format!("hotshard: {}\n", line(name, window, now).trim_end()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the block away, so that only the report stays.
+    pub(super) fn finish(&mut self) {
+        if let Manner::Redrawn { lines } = &mut self.manner {
+            put(&format!("{}\x1b[J", rewind(*lines)));
+            *lines = 0;
+        }
+    }
+}
+
+fn rewind(lines: usize) -> String {
+    match lines {
+        0 => String::new(),
+        lines => format!("\x1b[{lines}A\r"),
+    }
+}
+
+fn number(stage: &Stage) -> u8 {
+    match stage {
+        Stage::Asking => 0,
+        Stage::Open { .. } => 1,
+        Stage::Closed { .. } => 2,
+        Stage::Refused(_) => 3,
+    }
+}
+
+/// Open windows first: they are what changes.
+fn block(windows: &Windows, shards: usize, now: Instant) -> Vec<String> {
+    let count = |wanted: u8| {
+        windows
+            .values()
+            .filter(|window| number(&window.stage) == wanted)
+            .count()
+    };
+    let mut lines = vec![format!(
+        "{shards} shards: {} open, {} over, {} without a window, {} to come",
+        count(1),
+        count(2),
+        count(3),
+        shards.saturating_sub(count(1) + count(2) + count(3)),
+    )];
+    let mut shown: Vec<_> = windows.iter().collect();
+    shown.sort_by_key(|(_, window)| !matches!(window.stage, Stage::Open { .. }));
+    lines.extend(
+        shown
+            .into_iter()
+            .take(LINES_MAX)
+            .map(|(name, window)| line(name, window, now)),
+    );
+    lines
+}
+
+fn line((_, shard): &(GroupKey, ShardId), window: &LiveWindow, now: Instant) -> String {
+    let what = match &window.stage {
+        Stage::Asking => "is asked whether it can bear a window".to_owned(),
+        Stage::Open {
+            since,
+            wanted,
+            granted,
+            progress,
+        } => {
+            let open = now.duration_since(*since);
+            let held = progress.buffered();
+            let mut text = format!(
+                "{:>3} of {} s  {}  guards: fine, {} in the server's buffer",
+                open.as_secs(),
+                granted.as_secs_f64().ceil(),
+                figures(progress.commands(), progress.bytes().0, open),
+                BinaryBytes(held.0),
+            );
+            if granted < wanted {
+                let _ = write!(
+                    text,
+                    "  (shortened from {} s: the server can't bear more)",
+                    wanted.as_secs_f64().ceil()
+                );
+            }
+            text
+        }
+        Stage::Closed {
+            end,
+            lasted,
+            commands,
+            bytes,
+        } => format!("over ({})  {}", end.kind(), figures(*commands, bytes.0, *lasted)),
+        Stage::Refused(reason) => format!("no window: {reason}"),
+    };
+    format!("{shard}  {}  {what}", window.node)
+}
+
+fn figures(commands: u64, bytes: u64, span: Duration) -> String {
+    let rate = match span.as_secs_f64() {
+        seconds if seconds >= 0.1 => (commands as f64 / seconds).round() as u64,
+        _ => 0,
+    };
+    let megabytes = bytes as f64 / 1e6;
+    format!(
+        "{} commands  {}/s  {megabytes:.1} MB read",
+        HumanCount(commands),
+        HumanCount(rate)
+    )
+}
+
+/// Nobody who listens is no reason to stop.
+fn put(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes());
+    let _ = stderr.flush();
+}

@@ -1,0 +1,101 @@
+//! What the windows of the last round are doing right now, for whoever watches them while they are open.
+//!
+//! Workers leave a note when something changes; figures that change with every read are looked up where the reader leaves them.
+//! It refuses to know who looks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::warden::Progress;
+use crate::analysis::window::{ClosedWindow, WindowEnd};
+use crate::model::{Bytes, GroupKey, NodeId, ShardId};
+
+/// The windows of each group's last round. Clones show the same.
+#[derive(Clone, Debug, Default)]
+pub struct Live(Arc<Mutex<BTreeMap<(GroupKey, ShardId), LiveWindow>>>);
+
+/// One window.
+#[derive(Clone, Debug)]
+pub struct LiveWindow {
+    /// The node it is for.
+    pub node: NodeId,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// How far a window is.
+#[derive(Clone, Debug)]
+pub enum Stage {
+    /// The node is asked whether it can bear one.
+    Asking,
+    /// Its stream is read.
+    Open {
+        /// Since when.
+        since: Instant,
+        /// How long it was meant to be.
+        wanted: Duration,
+        /// How long it will be: less where the node can't bear more.
+        granted: Duration,
+        /// What was read so far.
+        progress: Arc<Progress>,
+    },
+    /// It is over.
+    Closed {
+        /// Why.
+        end: WindowEnd,
+        /// How long it was.
+        lasted: Duration,
+        /// Commands it saw.
+        commands: u64,
+        /// Bytes it read.
+        bytes: Bytes,
+    },
+    /// There was none, for this reason.
+    Refused(String),
+}
+
+impl Live {
+    /// All windows, in the order of groups and shards.
+    pub fn windows(&self) -> BTreeMap<(GroupKey, ShardId), LiveWindow> {
+        self.lock().clone()
+    }
+
+    pub(super) fn asking(&self, group: &GroupKey, shard: &ShardId, node: &NodeId) {
+        self.note(group, shard, node, Stage::Asking);
+    }
+
+    pub(super) fn refused(&self, group: &GroupKey, shard: &ShardId, node: &NodeId, reason: String) {
+        self.note(group, shard, node, Stage::Refused(reason));
+    }
+
+    pub(super) fn closed(&self, window: &ClosedWindow) {
+        let stage = Stage::Closed {
+            end: window.end,
+            lasted: window.duration(),
+            commands: window.stats.commands,
+            bytes: window.stats.bytes_read,
+        };
+        self.note(&window.group, &window.shard, &window.node, stage);
+    }
+
+    pub(super) fn note(&self, group: &GroupKey, shard: &ShardId, node: &NodeId, stage: Stage) {
+        let window = LiveWindow {
+            node: node.clone(),
+            stage,
+        };
+        self.lock().insert((group.clone(), shard.clone()), window);
+    }
+
+    /// Forgets groups that are gone.
+    pub(super) fn forget(&self, group: &GroupKey) {
+        self.lock().retain(|(known, _), _| known != group);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(GroupKey, ShardId), LiveWindow>> {
+        // What is noted is whole at every moment, whoever panicked beside it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
