@@ -13,13 +13,15 @@
 
 mod arguments;
 mod block;
+mod front;
 mod head;
 #[cfg(test)]
 pub(crate) mod reference;
 
 pub use arguments::Arguments;
 pub(crate) use arguments::{Following, closing_quote, following};
-pub(crate) use block::Block;
+pub(crate) use block::{Block, line_feeds};
+pub(crate) use front::Front;
 pub(crate) use head::{Head, time};
 
 use super::window::Rejection;

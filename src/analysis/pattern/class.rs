@@ -2,6 +2,7 @@
 //!
 //! A class is looked for where a word begins and ends where a word ends, so that none cuts another in two.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::model::Timestamp;
@@ -54,6 +55,14 @@ impl Class {
         }
     }
 
+    /// [`Class::name`] in a field of sixteen bytes, and its length.
+    #[inline(always)]
+    pub(super) fn padded_name(self) -> (&'static [u8; 16], usize) {
+        const PADDED: [([u8; 16], usize); Class::ALL.len()] = padded_names();
+        let (name, length) = &PADDED[self as usize];
+        (name, *length)
+    }
+
     /// The class whose name stands at the beginning of `text`: a pattern read again keeps its classes.
     pub(super) fn named_at(text: &[u8]) -> Option<Self> {
         // The second byte is the first letter of a class; a hash tag of a user's seldom passes here.
@@ -64,6 +73,21 @@ impl Class {
             .into_iter()
             .find(|class| text.starts_with(class.name().as_bytes()))
     }
+}
+
+const fn padded_names() -> [([u8; 16], usize); Class::ALL.len()] {
+    let mut padded = [([0; 16], 0); Class::ALL.len()];
+    let mut place = 0;
+    while place < padded.len() {
+        let name = Class::ALL[place].name().as_bytes();
+        let (text, length) = &mut padded[place];
+        while *length < name.len() {
+            text[*length] = name[*length];
+            *length += 1;
+        }
+        place += 1;
+    }
+    padded
 }
 
 const DIGIT: u8 = 1;
@@ -115,7 +139,7 @@ fn is_word(byte: Option<&u8>) -> bool {
 
 /// A run of letters and digits, and what it is made of.
 #[derive(Clone, Copy)]
-struct Word {
+pub(super) struct Word {
     start: usize,
     end: usize,
     kinds: u8,
@@ -134,6 +158,29 @@ impl Word {
             end += 1;
         }
         Self { start, end, kinds }
+    }
+
+    /// A word whose kinds of bytes are known.
+    #[inline(always)]
+    pub(super) fn of_kinds(at: Range<usize>, digit: bool, upper: bool, lower: bool, beyond_hex: bool) -> Self {
+        let kind = |has: bool, kind: u8| if has { kind } else { 0 };
+        Self {
+            start: at.start,
+            end: at.end,
+            kinds: kind(digit, DIGIT) | kind(upper, UPPER) | kind(lower, LOWER) | kind(beyond_hex, BEYOND_HEX),
+        }
+    }
+
+    /// Where it ends.
+    #[inline(always)]
+    pub(super) fn end(self) -> usize {
+        self.end
+    }
+
+    /// Most words are names: lower case, nothing a class could begin with.
+    #[inline(always)]
+    pub(super) fn is_name(self) -> bool {
+        self.kinds & (DIGIT | UPPER) == 0 && self.kinds & BEYOND_HEX != 0
     }
 
     fn len(self) -> usize {
@@ -159,27 +206,36 @@ pub(super) enum Found {
 
 /// Looks at the word that begins at `start`, and past it where a class spans separators. `addresses` says whether the key can hold an email address.
 pub(super) fn find(key: &[u8], start: usize, time: Timestamp, addresses: bool) -> Found {
+    if addresses && let Some(end) = email(key, start) {
+        return Found::Token {
+            literal: start,
+            end,
+            class: Class::Email,
+        };
+    }
+    let word = Word::at(key, start);
+    if word.is_name() {
+        return Found::Plain { end: word.end };
+    }
+    in_word_found(key, word, time, true)
+}
+
+/// What a word is that isn't a name. `mixed_case` says whether the key can have letters of both cases.
+#[inline]
+pub(super) fn in_word_found(key: &[u8], word: Word, time: Timestamp, mixed_case: bool) -> Found {
     let token = |end, class| Found::Token {
-        literal: start,
+        literal: word.start,
         end,
         class,
     };
-    if addresses && let Some(end) = email(key, start) {
-        return token(end, Class::Email);
-    }
-    let word = Word::at(key, start);
     let next = key.get(word.end).copied();
-    // Most words are names: lower case, nothing a class could begin with.
-    if word.kinds & (DIGIT | UPPER) == 0 && word.kinds & BEYOND_HEX != 0 {
-        return Found::Plain { end: word.end };
-    }
     if let Some((end, class)) = spanning(key, word, next) {
         return token(end, class);
     }
     if let Some(class) = whole_word(&key[word.start..word.end], word, time) {
         return token(word.end, class);
     }
-    if let Some(end) = base64(key, word) {
+    if mixed_case && let Some(end) = base64(key, word) {
         return token(end, Class::Base64);
     }
     numbered(key, word, time)
@@ -384,6 +440,9 @@ fn ipv4(key: &[u8], start: usize) -> Option<usize> {
 
 /// Eight groups, or fewer around one `::`: `add::123` is a name in Ruby's style.
 pub(super) fn ipv6(key: &[u8], start: usize) -> Option<usize> {
+    if !is_address_head(&key[start..]) {
+        return None;
+    }
     let mut at = start;
     let mut groups = 0;
     let mut gap = false;
@@ -398,7 +457,9 @@ pub(super) fn ipv6(key: &[u8], start: usize) -> Option<usize> {
             .take(5)
             .take_while(|byte| byte.is_ascii_hexdigit())
             .count();
-        if !(1..=4).contains(&digits) || is_word(key.get(at + digits)) {
+        // A class behind it was part of the same word before it was named.
+        let goes_on = is_word(key.get(at + digits)) || key.get(at + digits) == Some(&b'{');
+        if !(1..=4).contains(&digits) || goes_on {
             break;
         }
         at += digits;
@@ -415,7 +476,7 @@ pub(super) fn ipv6(key: &[u8], start: usize) -> Option<usize> {
     }
     let goes_on = key.get(end) == Some(&b':') && matches!(key.get(end + 1), Some(b'0'..=b'9' | b'{'));
     let whole = groups == 8 || (gap && groups > 0);
-    (whole && !goes_on && is_address_head(&key[start..])).then_some(end)
+    (whole && !goes_on).then_some(end)
 }
 
 /// Addresses in use begin with `2…`, `3…`, `fc` to `fe`, or `::`; names of hex letters are left alone.

@@ -15,6 +15,7 @@
 
 mod class;
 mod learn;
+mod quick;
 mod registry;
 mod rule;
 mod scan;
@@ -26,6 +27,7 @@ pub use rule::{Rule, RuleError};
 
 use class::Class;
 use learn::Tree;
+use quick::Quick;
 use registry::Registry;
 use rule::Rules;
 
@@ -78,6 +80,7 @@ pub struct Normaliser {
     rule_ids: Vec<PatternId>,
     tree: Tree,
     registry: Registry,
+    quick: Quick,
     skeleton: Vec<u8>,
     overflowed: u64,
 }
@@ -92,6 +95,7 @@ impl Normaliser {
             rule_ids,
             tree: Tree::new(settings.learn_after.max(1), settings.segments_max.max(64)),
             registry,
+            quick: Quick::new(),
             skeleton: Vec::with_capacity(256),
             overflowed: 0,
         }
@@ -103,6 +107,15 @@ impl Normaliser {
             && let Some(rule) = rules.find(key, self.registry.hash(key))
         {
             return self.rule_ids[rule];
+        }
+        if let Some(skeleton) = self.quick.scan(key, time) {
+            let hash = self.registry.hash(skeleton);
+            if let Some(id) = self.registry.find(skeleton, hash) {
+                return id;
+            }
+            self.skeleton.clear();
+            self.skeleton.extend_from_slice(skeleton);
+            return self.place(hash);
         }
         scan::scan(key, time, &mut self.skeleton);
         let hash = self.registry.hash(&self.skeleton);

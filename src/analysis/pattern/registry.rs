@@ -90,19 +90,26 @@ impl Registry {
         });
     }
 
+    /// `id` is called otherwise from now on. The skeleton it was found under leads to it through the tree alone, so that its new name can
+    /// take that place: what most keys of a learned pattern look like.
     pub(super) fn rename(&mut self, id: PatternId, name: String) {
+        self.forget_skeleton(id);
         self.entries[id.index()].name = name.into();
     }
 
     /// `from` is `into` from now on; its name and its skeleton are forgotten.
     pub(super) fn merge(&mut self, from: PatternId, into: PatternId) {
-        let skeleton = std::mem::take(&mut self.entries[from.index()].skeleton);
-        if let Ok(found) = self.by_skeleton.find_entry(self.hash(&skeleton), |id| *id == from) {
-            found.remove();
-        }
+        self.forget_skeleton(from);
         let entry = &mut self.entries[from.index()];
         entry.name = Box::default();
         entry.merged_into = Some(into);
+    }
+
+    fn forget_skeleton(&mut self, id: PatternId) {
+        let skeleton = std::mem::take(&mut self.entries[id.index()].skeleton);
+        if let Ok(found) = self.by_skeleton.find_entry(self.hash(&skeleton), |known| *known == id) {
+            found.remove();
+        }
     }
 
     pub(super) fn resolve(&self, mut id: PatternId) -> PatternId {

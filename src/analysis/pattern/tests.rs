@@ -67,9 +67,23 @@ fn what_only_resembles_a_class_is_none() {
     check("release:1.2.3.4.5", "release:1.2.3.4.5");
     check("Cache::Entry", "Cache::Entry");
     check("add::12", "add::12");
+    check("::a0000.:", "::a{ID}.:");
     check("user@host", "user@host");
     check("getUserProfileV2Data", "getUserProfileV2Data");
     check("order:99999999", "order:{ID}");
+}
+
+#[test]
+fn a_key_of_any_length_is_read_alike() {
+    for length in 0..200 {
+        for piece in ["a", "7", "user:12345:", "d41d8cd98f00b204", "x7"] {
+            let key: String = piece.chars().cycle().take(length).collect();
+            let (mut quick, mut skeleton) = (Quick::new(), Vec::new());
+            scan::scan(key.as_bytes(), NOW, &mut skeleton);
+            let quickly = quick.scan(key.as_bytes(), NOW);
+            assert!(quickly.is_none_or(|quickly| quickly == skeleton), "{key}");
+        }
+    }
 }
 
 #[test]
@@ -271,6 +285,23 @@ proptest! {
         let mut skeleton = Vec::new();
         scan::scan(format!("{before}{text}{after}").as_bytes(), NOW, &mut skeleton);
         prop_assert_eq!(String::from_utf8_lossy(&skeleton), format!("{before}{class}{after}"));
+    }
+
+    #[test]
+    fn everyday_keys_are_read_quickly_and_alike(
+        any in key_like(),
+        everyday in "(([a-z]{1,9}|[0-9]{1,13}|[0-9a-fA-F]{1,20}|[a-zA-Z0-9]{1,20}|20[0-9]{2}|1?[0-9]{1,2}\\.1\\.2\\.3)[:/.|#_{}-]){0,6}[a-zA-Z0-9]{0,9}",
+        lower in "[a-z]{1,9}(:([a-z0-9]{1,8}|[0-9-]{1,10})){1,3}",
+    ) {
+        let mut quick = Quick::new();
+        for key in [&any, &everyday, &lower] {
+            let mut skeleton = Vec::new();
+            scan::scan(key.as_bytes(), NOW, &mut skeleton);
+            if let Some(quickly) = quick.scan(key.as_bytes(), NOW) {
+                prop_assert_eq!(String::from_utf8_lossy(quickly), String::from_utf8_lossy(&skeleton), "{}", key);
+            }
+        }
+        prop_assert!(quick.scan(lower.as_bytes(), NOW).is_some(), "{}", lower);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The most frequent things of a stream, in bounded memory, each with the most its count can be wrong.
 //!
-//! One open-addressed table. When it is full, the less frequent half leaves at once, and the largest count that a thing which left can
+//! Counters in the order in which their things came, and one open-addressed table of places among them. When they are full, the less frequent half leaves at once, and the largest count that a thing which left can
 //! have had is remembered as the `offset`. A thing that comes (again) starts from there: its count since is exact, and it was missed at
 //! most `offset` times. With K entries and N things counted the offset is at most 2 N ÷ K.
 
@@ -22,21 +22,28 @@ pub struct Limits {
 /// a thousand million things the chance that any two are taken for one is below one in a million, and nobody can choose them so.
 #[derive(Clone, Debug)]
 pub struct Frequent<Extra> {
-    slots: Vec<Counter<Extra>>,
-    entries: usize,
+    /// In the order of their texts; the first is nobody's.
+    counters: Vec<Counter<Extra>>,
+    table: Table,
     limits: Limits,
     texts: Vec<u8>,
     offset: u64,
-    /// Where counters wait while the table is built anew.
-    staying: Vec<Counter<Extra>>,
     ranks: Vec<u64>,
+}
+
+/// Places among the counters, found by hash.
+#[derive(Clone, Debug)]
+struct Table {
+    /// The lower bits are a counter's place, 0 where there is none; those above are the hash's, so that few wrong counters are looked at.
+    places: Vec<u32>,
+    place_bits: u32,
 }
 
 /// One thing's counter.
 #[derive(Clone, Copy, Debug)]
 pub struct Counter<Extra> {
     hash: u64,
-    /// How often since it came; 0 marks an empty place.
+    /// How often since it came.
     count: u64,
     /// How often at most it was missed before it came.
     missed: u32,
@@ -73,17 +80,16 @@ impl<Extra: Copy + Default> Frequent<Extra> {
     pub fn new(limits: Limits) -> Self {
         let entries_max = limits.entries_max.max(1);
         // Never fuller than a half to three quarters, so that a place is found in a step or two.
-        let slots = (entries_max + entries_max / 3 + 1).next_power_of_two();
+        let places = (entries_max + entries_max / 3 + 1).next_power_of_two();
         Self {
-            slots: vec![Counter::empty(); slots],
-            entries: 0,
+            counters: vec![Counter::nobodys()],
+            table: Table::new(places),
             limits: Limits {
                 entries_max,
                 text_max: limits.text_max.max(KEPT_MAX),
             },
             texts: Vec::new(),
             offset: 0,
-            staying: Vec::new(),
             ranks: Vec::new(),
         }
     }
@@ -91,29 +97,24 @@ impl<Extra: Copy + Default> Frequent<Extra> {
     /// The counter of a thing, if it has one.
     #[inline(always)]
     pub fn find(&mut self, hash: u64, text: &[u8]) -> Option<&mut Counter<Extra>> {
-        let mask = self.slots.len() - 1;
-        let mut place = hash as usize & mask;
-        loop {
-            let counter = &self.slots[place];
-            if counter.count == 0 {
-                return None;
-            }
-            if counter.hash == hash && usize::from(counter.length) == text.len() {
-                return Some(&mut self.slots[place]);
-            }
-            place = (place + 1) & mask;
-        }
+        let same = |counter: &Counter<Extra>| counter.hash == hash && usize::from(counter.length) == text.len();
+        let place = self
+            .table
+            .find(hash, |place| self.counters.get(place).is_some_and(same))?;
+        self.counters.get_mut(place)
     }
 
-    /// Brings the place where a thing's counter would be near, long before it is needed.
+    /// Brings what [`Frequent::find`] would look at near, long before it is needed.
     #[inline(always)]
     pub fn approach(&self, hash: u64) -> u64 {
-        self.slots[hash as usize & (self.slots.len() - 1)].count
+        self.counters
+            .get(self.table.first(hash))
+            .map_or(0, |counter| counter.count)
     }
 
     /// Whether a thing with this text needs [`Frequent::purge`] first.
     pub fn is_full(&self, text: &[u8]) -> bool {
-        self.entries == self.limits.entries_max || self.texts.len() + text.len().min(KEPT_MAX) > self.limits.text_max
+        self.len() == self.limits.entries_max || self.texts.len() + text.len().min(KEPT_MAX) > self.limits.text_max
     }
 
     /// Begins to count a thing that has no counter, in a table that isn't full.
@@ -129,8 +130,8 @@ impl<Extra: Copy + Default> Frequent<Extra> {
             extra,
         };
         self.texts.extend_from_slice(&text[..text.len().min(KEPT_MAX)]);
-        self.entries += 1;
-        self.place(counter);
+        self.table.insert(hash, self.counters.len());
+        self.counters.push(counter);
     }
 
     /// Makes room: the less frequent half leaves, each with its kept text told to `leaving`.
@@ -148,79 +149,121 @@ impl<Extra: Copy + Default> Frequent<Extra> {
         self.offset
     }
 
-    /// Every counter with its kept text, in no order.
+    /// Every counter with its kept text, in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Counter<Extra>)> {
-        let counters = self.slots.iter().filter(|counter| counter.count > 0);
+        let counters = self.counters[1..].iter();
         counters.map(|counter| (text_of(&self.texts, counter), counter))
     }
 
     /// How many things have a counter.
     pub fn len(&self) -> usize {
-        self.entries
+        self.counters.len() - 1
     }
 
     /// Whether nothing has.
     pub fn is_empty(&self) -> bool {
-        self.entries == 0
-    }
-
-    fn place(&mut self, counter: Counter<Extra>) {
-        let mask = self.slots.len() - 1;
-        let mut place = counter.hash as usize & mask;
-        while self.slots[place].count > 0 {
-            place = (place + 1) & mask;
-        }
-        self.slots[place] = counter;
+        self.len() == 0
     }
 
     fn purge_half(&mut self, leaving: &mut impl FnMut(&[u8], &Counter<Extra>)) {
         self.offset = self.offset.max(self.middle());
-        for slot in &mut self.slots {
-            let counter = std::mem::replace(slot, Counter::empty());
-            if counter.count == 0 {
+        self.table.clear();
+        let (mut stayed, mut texts_end) = (1, 0);
+        for place in 1..self.counters.len() {
+            let mut counter = self.counters[place];
+            if counter.upper() <= self.offset {
+                leaving(text_of(&self.texts, &counter), &counter);
                 continue;
             }
-            if counter.upper() > self.offset {
-                self.staying.push(counter);
-            } else {
-                leaving(text_of(&self.texts, &counter), &counter);
-            }
+            let from = counter.text as usize;
+            self.texts.copy_within(from..from + counter.kept(), texts_end);
+            counter.text = texts_end as u32;
+            texts_end += counter.kept();
+            self.counters[stayed] = counter;
+            self.table.insert(counter.hash, stayed);
+            stayed += 1;
         }
-        self.entries = self.staying.len();
-        self.close_gaps();
-        while let Some(counter) = self.staying.pop() {
-            self.place(counter);
-        }
+        self.counters.truncate(stayed);
+        self.texts.truncate(texts_end);
     }
 
     /// The count that half of the things don't pass.
     fn middle(&mut self) -> u64 {
-        self.ranks.clear();
-        let counters = self.slots.iter().filter(|counter| counter.count > 0);
-        self.ranks.extend(counters.map(Counter::upper));
-        if self.ranks.is_empty() {
+        let uppers = self.counters[1..].iter().map(Counter::upper);
+        let Some(least) = uppers.clone().min() else {
             return 0;
+        };
+        let half = self.len() / 2;
+        // More often than not half of them came once and not again.
+        if uppers.clone().filter(|upper| *upper == least).count() > half {
+            return least;
         }
-        let middle = self.ranks.len() / 2;
-        *self.ranks.select_nth_unstable(middle).1
+        self.ranks.clear();
+        self.ranks.extend(uppers);
+        *self.ranks.select_nth_unstable(half).1
+    }
+}
+
+impl Table {
+    fn new(places: usize) -> Self {
+        Self {
+            places: vec![0; places],
+            place_bits: places.ilog2(),
+        }
     }
 
-    /// Moves the texts that stay together.
-    fn close_gaps(&mut self) {
-        self.staying.sort_unstable_by_key(|counter| counter.text);
-        let mut end = 0;
-        for counter in &mut self.staying {
-            let from = counter.text as usize;
-            self.texts.copy_within(from..from + counter.kept(), end);
-            counter.text = end as u32;
-            end += counter.kept();
+    /// The place of the counter with this hash for which `is_it` holds.
+    #[inline(always)]
+    fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+        let mask = self.places.len() - 1;
+        let mark = self.mark(hash);
+        let mut at = hash as usize & mask;
+        loop {
+            let entry = self.places[at & mask];
+            if entry == 0 {
+                return None;
+            }
+            let place = self.place(entry);
+            if entry ^ place as u32 == mark && is_it(place) {
+                return Some(place);
+            }
+            at += 1;
         }
-        self.texts.truncate(end);
+    }
+
+    /// The place that is looked at first for a hash.
+    #[inline(always)]
+    fn first(&self, hash: u64) -> usize {
+        self.place(self.places[hash as usize & (self.places.len() - 1)])
+    }
+
+    fn insert(&mut self, hash: u64, place: usize) {
+        let mask = self.places.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.places[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        self.places[at] = self.mark(hash) | place as u32;
+    }
+
+    fn clear(&mut self) {
+        self.places.fill(0);
+    }
+
+    #[inline(always)]
+    fn place(&self, entry: u32) -> usize {
+        entry as usize & (self.places.len() - 1)
+    }
+
+    /// The bits of the hash that an entry holds.
+    #[inline(always)]
+    fn mark(&self, hash: u64) -> u32 {
+        ((hash >> 32) as u32) >> self.place_bits << self.place_bits
     }
 }
 
 impl<Extra: Default> Counter<Extra> {
-    fn empty() -> Self {
+    fn nobodys() -> Self {
         Self {
             hash: 0,
             count: 0,

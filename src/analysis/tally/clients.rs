@@ -4,16 +4,17 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::commands::{folded, hash};
-use crate::analysis::line::{Block, Source};
+use crate::analysis::line::Source;
 use crate::analysis::sketch::Distinct;
 
 #[derive(Debug)]
 pub(super) struct Clients {
-    /// IPv4 addresses as they were printed, fifteen bytes at most, each as one number, with their places among the counts.
-    short: HashMap<u128, u32, FixedState>,
-    counts: Vec<u64>,
+    /// IPv4 addresses as they were printed, fifteen bytes at most, each as one number, with their places in `short`.
+    places: HashMap<u128, u32, FixedState>,
+    /// Those addresses with their counts; the first is nobody's.
+    short: Vec<(u128, u64)>,
     /// The place of an address by a few of its bits: most lines come from few addresses.
-    recent: Vec<(u128, u32)>,
+    recent: Box<[u32; RECENT]>,
     /// All others.
     long: HashMap<Box<[u8]>, u64, FixedState>,
     clients_max: usize,
@@ -25,17 +26,45 @@ pub(super) struct Clients {
     pub(super) distinct: Distinct,
 }
 
-const RECENT: usize = 512;
+const RECENT: usize = 4096;
 /// The longest address of a client that is kept: a socket's path.
 const ADDRESS_MAX: usize = 128;
+
+/// Who sent a command.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Client<'line> {
+    /// An IPv4 client by its address, as it was printed.
+    Short(u128),
+    /// A script.
+    Lua,
+    /// Any other client.
+    Long(&'line [u8]),
+}
+
+impl<'line> Client<'line> {
+    /// From what stands between the database and `]`.
+    #[inline(never)]
+    pub(super) fn printed(source: &'line [u8]) -> Self {
+        match Source::parse(source) {
+            Source::Lua => Self::Lua,
+            Source::Client(address) if address.len() < 16 && source.len() <= 22 && source[0].is_ascii_digit() => {
+                let mut bytes = [0; 16];
+                bytes[..address.len()].copy_from_slice(address);
+                Self::Short(u128::from_le_bytes(bytes))
+            }
+            Source::Client(address) => Self::Long(address),
+            Source::Unix(_) => Self::Long(source),
+        }
+    }
+}
 
 impl Clients {
     pub(super) fn new(clients_max: usize, seed: u64) -> Self {
         let state = FixedState::with_seed(seed);
         Self {
-            short: HashMap::with_hasher(state.clone()),
-            counts: Vec::new(),
-            recent: vec![(0, 0); RECENT],
+            places: HashMap::with_hasher(state.clone()),
+            short: vec![(0, 0)],
+            recent: Box::new([0; RECENT]),
             long: HashMap::with_hasher(state.clone()),
             clients_max,
             state,
@@ -45,31 +74,30 @@ impl Clients {
         }
     }
 
-    /// Sees a command from the source that stands in `buffer[from..to]`.
+    /// Sees a command.
     #[inline(always)]
-    pub(super) fn count(&mut self, buffer: &[u8], from: usize, to: usize) {
-        let block = Block::at(buffer, from);
-        let before_end = ((1_u64 << (to - from).min(32)) - 1) as u32;
-        let colon = 31 - (block.places_of(b':') & before_end | 1).leading_zeros();
-        if to - from <= 22 && colon < 16 && buffer[from].is_ascii_digit() {
-            let address = block.head(colon);
-            let place = folded(address) >> (64 - RECENT.ilog2());
-            let (known, count) = self.recent[place as usize];
-            if known == address {
-                self.counts[count as usize] += 1;
-                return;
+    pub(super) fn count(&mut self, client: Client) {
+        match client {
+            Client::Short(address) => {
+                let place = (folded(address) >> (64 - RECENT.ilog2())) as usize;
+                let (known, count) = &mut self.short[self.recent[place] as usize];
+                if *known == address {
+                    *count += 1;
+                } else {
+                    self.count_short(address, place);
+                }
             }
-            return self.count_short(address, place as usize);
+            Client::Lua => self.lua += 1,
+            Client::Long(address) => self.count_long(address),
         }
-        self.count_long(&buffer[from..to]);
     }
 
     /// Every client with its count: an address, or a socket as `unix:` and its path.
     pub(super) fn seen(&self) -> impl Iterator<Item = (String, u64)> {
-        let short = self.short.iter().map(|(address, count)| {
+        let short = self.short[1..].iter().map(|(address, count)| {
             let bytes = address.to_le_bytes();
             let length = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-            (printed(&bytes[..length]), self.counts[*count as usize])
+            (printed(&bytes[..length]), *count)
         });
         let long = self.long.iter().map(|(address, count)| (printed(address), *count));
         short.chain(long)
@@ -77,34 +105,26 @@ impl Clients {
 
     #[inline(never)]
     fn count_short(&mut self, address: u128, place: usize) {
-        let count = match self.short.get(&address) {
-            Some(count) => *count,
+        let known = match self.places.get(&address) {
+            Some(known) => *known,
             None => {
                 self.distinct.add(hash(&self.state, &address.to_le_bytes()));
                 if self.is_full() {
                     self.other += 1;
                     return;
                 }
-                let count = self.counts.len() as u32;
-                self.counts.push(0);
-                self.short.insert(address, count);
-                count
+                let new = self.short.len() as u32;
+                self.short.push((address, 0));
+                self.places.insert(address, new);
+                new
             }
         };
-        self.counts[count as usize] += 1;
-        self.recent[place] = (address, count);
+        self.short[known as usize].1 += 1;
+        self.recent[place] = known;
     }
 
     #[inline(never)]
-    fn count_long(&mut self, source: &[u8]) {
-        let address = match Source::parse(source) {
-            Source::Lua => {
-                self.lua += 1;
-                return;
-            }
-            Source::Client(address) => address,
-            Source::Unix(_) => source,
-        };
+    fn count_long(&mut self, address: &[u8]) {
         let address = &address[..address.len().min(ADDRESS_MAX)];
         if let Some(count) = self.long.get_mut(address) {
             *count += 1;
@@ -119,7 +139,7 @@ impl Clients {
     }
 
     fn is_full(&self) -> bool {
-        self.short.len() + self.long.len() >= self.clients_max
+        self.places.len() + self.long.len() >= self.clients_max
     }
 }
 

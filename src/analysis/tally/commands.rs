@@ -40,7 +40,7 @@ pub(super) struct Vocabulary {
     table: Arc<Commands>,
     plans: Vec<Plan>,
     /// The command by its first sixteen bytes as they were printed: clients write a command in one or two ways.
-    recent: Vec<(u128, CommandId)>,
+    recent: Box<[(u128, CommandId); RECENT]>,
     unknown: HashMap<Box<[u8]>, CommandId, FixedState>,
     unknown_max: usize,
     counts: Vec<Count>,
@@ -74,7 +74,7 @@ impl Vocabulary {
         Self {
             counts: vec![Count::default(); plans.len()],
             plans,
-            recent: vec![(0, CommandId::default()); RECENT],
+            recent: Box::new([(0, CommandId::default()); RECENT]),
             unknown: HashMap::with_hasher(FixedState::with_seed(seed)),
             unknown_max,
             table,
@@ -84,22 +84,45 @@ impl Vocabulary {
     /// The command whose name stands in `buffer[name]`; `None` is one that neither the table has nor the limit lets in.
     #[inline(always)]
     pub(super) fn identify(&mut self, buffer: &[u8], name: Range<usize>, end: usize) -> Option<CommandId> {
-        let id = if name.len() <= 16 {
+        if name.len() <= 16 {
             let printed = Block::at(buffer, name.start).head(name.len() as u32);
-            let place = place(printed);
-            let (known, id) = self.recent[place];
-            if known == printed {
-                Some(id)
-            } else {
-                let id = self.look_up(&buffer[name.clone()]);
-                if let Some(id) = id {
-                    self.recent[place] = (printed, id);
-                }
-                id
-            }
+            return self.identify_printed(printed, buffer, name, end);
+        }
+        let id = self.look_up(&buffer[name.clone()]);
+        self.within_container(id, buffer, name, end)
+    }
+
+    /// [`Vocabulary::identify`] of a name whose sixteen bytes at most are `printed`.
+    #[inline(always)]
+    pub(super) fn identify_printed(
+        &mut self,
+        printed: u128,
+        buffer: &[u8],
+        name: Range<usize>,
+        end: usize,
+    ) -> Option<CommandId> {
+        let place = place(printed);
+        let (known, id) = self.recent[place];
+        let id = if known == printed {
+            Some(id)
         } else {
-            self.look_up(&buffer[name.clone()])
+            let id = self.look_up(&buffer[name.clone()]);
+            if let Some(id) = id {
+                self.recent[place] = (printed, id);
+            }
+            id
         };
+        self.within_container(id, buffer, name, end)
+    }
+
+    #[inline(always)]
+    fn within_container(
+        &mut self,
+        id: Option<CommandId>,
+        buffer: &[u8],
+        name: Range<usize>,
+        end: usize,
+    ) -> Option<CommandId> {
         match id {
             Some(id) if self.plans[id.index()].container => self.subcommand(id, buffer, name, end),
             _ => id,

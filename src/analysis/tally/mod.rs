@@ -35,11 +35,11 @@ mod tests;
 use std::ops::Range;
 use std::sync::Arc;
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 use super::keyspec::Commands;
-use super::line::time;
+use super::line::{line_feeds, time};
 use super::pattern::Normaliser;
 use super::window::{Rejection, WindowStats};
 use crate::model::{Bytes, Timestamp};
@@ -145,11 +145,11 @@ impl Tally {
         self.progress.bytes += bytes.len() as u64;
         let after_partial = self.finish_partial(bytes);
         let mut start = after_partial;
-        for end in memchr_iter(b'\n', &bytes[after_partial..]) {
+        line_feeds(&bytes[after_partial..], |end| {
             let end = after_partial + end;
             self.line(bytes, start, end);
             start = end + 1;
-        }
+        });
         self.count_waiting(bytes);
         self.note_time(bytes);
         self.extend_partial(&bytes[start..]);

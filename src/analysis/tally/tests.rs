@@ -382,13 +382,21 @@ fn maybe_broken_line() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+#[test]
+fn a_source_that_begins_with_a_blank_is_rejected_wherever_the_line_is_cut() {
+    let stream = b"1000000000.000000 [1  lua] \"get\"\n";
+    for piece in [1, 2, 30, usize::MAX] {
+        assert_eq!(counts(&fed(stream, piece)), obvious(stream), "in pieces of {piece}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn the_fast_path_counts_what_the_obvious_one_does(
         lines in proptest::collection::vec(maybe_broken_line(), 0..40),
-        cuts in proptest::collection::vec(1_usize..300, 1..20),
+        cuts in proptest::collection::vec(prop_oneof![4 => 1_usize..300, 1 => 300_usize..9000], 1..20),
     ) {
         let stream = lines.concat();
         let mut tally = tally(&TallySettings { top: usize::MAX, ..TallySettings::default() });

@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use super::commands::KeyPlan;
+use super::clients::Client;
+use super::commands::{KeyPlan, Plan};
 use super::keys::PatternPlace;
 use super::long::LongLine;
 use super::signatures::ShapePlace;
 use super::waiting::What;
 use super::{LINE_MAX, Tally};
 use crate::analysis::keyspec::{CommandId, Keys, Walk};
-use crate::analysis::line::{Following, Head, closing_quote, following, time};
+use crate::analysis::line::{Following, Front, Head, closing_quote, following, time};
 use crate::analysis::window::Rejection;
 
 impl Tally {
@@ -33,49 +34,96 @@ impl Tally {
 
     #[inline(always)]
     fn understand(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<(), Rejection> {
+        let Some(front) = Front::read(buffer, start, end) else {
+            return self.understand_any(buffer, start, end);
+        };
+        let name = front.name..front.name_end;
+        let command = match front.printed {
+            Some(printed) => self.vocabulary.identify_printed(printed, buffer, name, end),
+            None => self.vocabulary.identify(buffer, name, end),
+        };
+        let plan = command.map(|id| self.vocabulary.plan(id));
+        let keys = match (plan.map_or(KeyPlan::None, |plan| plan.keys), front.first) {
+            (KeyPlan::One(1), Some((begin, closing))) => Found::One(begin..closing),
+            (keys, _) => self.find_keys(buffer, front.name_end..end, keys, command)?,
+        };
+        let client = front.address.map_or(Client::Lua, Client::Short);
+        let head = front.head();
+        self.count(buffer, (&head, front.name_end, end), client, (command, plan), keys);
+        Ok(())
+    }
+
+    /// [`Tally::understand`] of a line in any form.
+    #[inline(never)]
+    fn understand_any(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<(), Rejection> {
         let head = Head::read(buffer, start, end)?;
         let name = name(buffer, &head, end)?;
         let command = self.vocabulary.identify(buffer, name.clone(), end);
         let plan = command.map(|id| self.vocabulary.plan(id));
-        let mut first = None;
-        self.found.clear();
-        match plan.map_or(KeyPlan::None, |plan| plan.keys) {
-            KeyPlan::None => {}
-            KeyPlan::One(place) => first = argument(buffer, name.end, end, place)?,
-            KeyPlan::Every {
-                first: from,
-                step,
-                spared,
-            } => {
-                self.find_every(buffer, name.end..end, from, (step, spared))?;
+        let keys = plan.map_or(KeyPlan::None, |plan| plan.keys);
+        let keys = self.find_keys(buffer, name.end..end, keys, command)?;
+        let client = Client::printed(&buffer[head.source.clone()]);
+        self.count(buffer, (&head, name.end, end), client, (command, plan), keys);
+        Ok(())
+    }
+
+    /// The keys of a command whose name closes where `within` begins: the only one, or in [`Tally::found`] all.
+    #[inline(always)]
+    fn find_keys(
+        &mut self,
+        buffer: &[u8],
+        within: Range<usize>,
+        keys: KeyPlan,
+        command: Option<CommandId>,
+    ) -> Result<Found, Rejection> {
+        match keys {
+            KeyPlan::None => return Ok(Found::None),
+            KeyPlan::One(place) => {
+                let only = argument(buffer, within.start, within.end, place)?;
+                return Ok(only.map_or(Found::None, Found::One));
             }
-            KeyPlan::Walk => self.find_by_walk(buffer, name.end..end, command)?,
+            KeyPlan::Every { first, step, spared } => self.find_every(buffer, within, first, (step, spared))?,
+            KeyPlan::Walk => self.find_by_walk(buffer, within, command)?,
         }
-        self.settle(buffer, &head);
+        Ok(Found::Several)
+    }
+
+    /// Counts a line that was understood: its `head`, where the command's name closes and the line ends.
+    #[inline(always)]
+    fn count(
+        &mut self,
+        buffer: &[u8],
+        (head, name_end, end): (&Head, usize, usize),
+        client: Client,
+        (command, plan): (Option<CommandId>, Option<Plan>),
+        keys: Found,
+    ) {
+        self.settle(buffer, head);
         self.stamp = Some(head.stamp);
-        if !self.accept(buffer, &head, name.clone(), command) {
-            return Ok(());
+        if !self.accept(buffer, head, head.command..name_end, client, command) {
+            return;
         }
         let (Some(command), Some(plan)) = (command, plan) else {
-            return Ok(());
+            return;
         };
-        let shape = match (plan.shape, &first) {
+        let shape = match (plan.shape, &keys) {
             (None, _) => 0,
-            (Some(rule), Some(key)) if plan.takes_key_first() => {
+            (Some(rule), Found::One(key)) if plan.takes_key_first() => {
                 self.signatures
-                    .shape_after_key((command, rule), buffer, key.end, (name.end, end))
+                    .shape_after_key((command, rule), buffer, key.end, (name_end, end))
             }
-            (Some(rule), _) => self.signatures.shape_of(rule, buffer, (name.end, end)),
+            (Some(rule), _) => self.signatures.shape_of(rule, buffer, (name_end, end)),
         };
-        if let Some(key) = first {
-            self.announce(buffer, key, head.stamp, What::Command(command, shape));
-        } else if plan.script {
-            self.declare_found(buffer, head.stamp);
-            self.announce(buffer, 0..0, head.stamp, What::Keyless(command, shape));
-        } else {
-            self.announce_found(buffer, head.stamp, command, shape);
+        match keys {
+            Found::One(key) => self.announce(buffer, key, head.stamp, What::Command(command, shape)),
+            Found::Several if !plan.script => self.announce_found(buffer, head.stamp, command, shape),
+            Found::None | Found::Several => {
+                if plan.script {
+                    self.declare_found(buffer, head.stamp);
+                }
+                self.announce(buffer, 0..0, head.stamp, What::Keyless(command, shape));
+            }
         }
-        Ok(())
     }
 
     /// Counts what was announced before this point of the buffer.
@@ -126,6 +174,7 @@ impl Tally {
     ) -> Result<(), Rejection> {
         let (mut closing, end) = (within.start, within.end);
         let mut place = 1;
+        self.found.clear();
         while let Following::Argument(begin) = found(following(buffer, closing, end))? {
             closing = closing_quote(buffer, begin, end).ok_or(Rejection::Arguments)?;
             if place >= from && (place - from).is_multiple_of(step) {
@@ -147,6 +196,7 @@ impl Tally {
     ) -> Result<(), Rejection> {
         let keys = command.map_or(&Keys::None, |id| self.vocabulary.keys(id));
         let mut walk = Walk::new(keys);
+        self.found.clear();
         let (mut closing, end) = (within.start, within.end);
         while let Following::Argument(begin) = found(following(buffer, closing, end))? {
             closing = closing_quote(buffer, begin, end).ok_or(Rejection::Arguments)?;
@@ -176,7 +226,14 @@ impl Tally {
 
     /// Counts the line, and the command for its client; says whether it is a command.
     #[inline(always)]
-    fn accept(&mut self, buffer: &[u8], head: &Head, name: Range<usize>, command: Option<CommandId>) -> bool {
+    fn accept(
+        &mut self,
+        buffer: &[u8],
+        head: &Head,
+        name: Range<usize>,
+        client: Client,
+        command: Option<CommandId>,
+    ) -> bool {
         self.progress.lines += 1;
         if self.progress.first.is_none() {
             self.progress.first = Some(time(&buffer[head.stamp..]));
@@ -188,7 +245,7 @@ impl Tally {
             }
             self.progress.replicated += 1;
         } else {
-            self.clients.count(buffer, head.source.start, head.source.end);
+            self.clients.count(client);
         }
         self.progress.commands += 1;
         match command {
@@ -254,7 +311,8 @@ impl Tally {
             Err(rejection) => self.reject(rejection),
             Ok((beginning, head)) => {
                 let name = head.command..beginning.len() - 1;
-                self.accept(&beginning, &head, name, command);
+                let client = Client::printed(&beginning[head.source.clone()]);
+                self.accept(&beginning, &head, name, client, command);
                 self.progress.last = Some(time(&stamp));
                 if let Some(command) = command {
                     let rule = self.vocabulary.plan(command).shape;
@@ -272,6 +330,15 @@ impl Tally {
         let touched = self.touched.touch(key, stamp);
         pattern.get_or_insert(touched);
     }
+}
+
+/// The keys of a line.
+enum Found {
+    None,
+    /// One, and where it stands.
+    One(Range<usize>),
+    /// Those in [`Tally::found`].
+    Several,
 }
 
 /// Without the carriage return and the plus sign of the wire's form.
