@@ -108,14 +108,8 @@ impl Normaliser {
         {
             return self.rule_ids[rule];
         }
-        if let Some(skeleton) = self.quick.scan(key, time) {
-            let hash = self.registry.hash(skeleton);
-            if let Some(id) = self.registry.find(skeleton, hash) {
-                return id;
-            }
-            self.skeleton.clear();
-            self.skeleton.extend_from_slice(skeleton);
-            return self.place(hash);
+        if self.quick.scan(key, time) {
+            return self.pattern_of_quick();
         }
         scan::scan(key, time, &mut self.skeleton);
         let hash = self.registry.hash(&self.skeleton);
@@ -207,6 +201,23 @@ impl Normaliser {
         };
         let open = prefix.last().is_none_or(|byte| class::ends_segment(*byte));
         open && self.tree.learn_again(prefix, ended_by, &mut self.registry)
+    }
+
+    /// The pattern of the skeleton that was made quickly.
+    fn pattern_of_quick(&mut self) -> PatternId {
+        let changes = self.registry.changes();
+        if let Some(id) = self.quick.recall(changes) {
+            return id;
+        }
+        let skeleton = self.quick.skeleton();
+        let hash = self.registry.hash(skeleton);
+        if let Some(id) = self.registry.find(skeleton, hash) {
+            self.quick.remember(id, changes);
+            return id;
+        }
+        self.skeleton.clear();
+        self.skeleton.extend_from_slice(skeleton);
+        self.place(hash)
     }
 
     /// A skeleton that is not known by its text: new, or part of something learned.

@@ -1,4 +1,4 @@
-//! The skeleton of an everyday key, by bit masks instead of byte by byte.
+//! The skeleton of an everyday key, by bit masks instead of byte by byte, and the pattern it had the last time.
 //!
 //! Everyday is a key of at most 63 letters, digits, separators and braces: each kind of byte becomes one mask of 64 bits, in which words
 //! are found by counting zeros. Whatever else a key holds is left to [`scan`](super::scan), which says what is right; tests hold this to it.
@@ -6,6 +6,7 @@
 use wide::u8x16;
 
 use super::class::{Class, Found, Word, in_word_found};
+use super::registry::PatternId;
 use super::scan::SEGMENTS_MAX;
 use crate::model::Timestamp;
 
@@ -15,6 +16,7 @@ const BITS: usize = 64;
 /// A skeleton up to here has no segment that is too long for a name.
 const SKELETON_MAX: usize = 64;
 const STEP: usize = 16;
+const RECENT: usize = 128;
 /// A class covers three bytes at least and has eleven at most, so 64 bytes of a key become 235 at most; a step may reach past them.
 const ROOM: usize = 256;
 
@@ -24,6 +26,8 @@ pub(super) struct Quick {
     key: [u8; BITS + STEP],
     skeleton: [u8; ROOM],
     length: usize,
+    mixed: Mixed,
+    recent: Box<[Recent; RECENT]>,
 }
 
 impl Quick {
@@ -32,20 +36,29 @@ impl Quick {
             key: [0; BITS + STEP],
             skeleton: [0; ROOM],
             length: 0,
+            mixed: Mixed::default(),
+            recent: Box::new(
+                [Recent {
+                    skeleton: [1; SKELETON_MAX + STEP],
+                    changes: 0,
+                    id: PatternId::default(),
+                }; RECENT],
+            ),
         }
     }
 
-    /// The skeleton of `key`, as [`scan`](super::scan) makes it; `None` if the key isn't everyday.
-    pub(super) fn scan(&mut self, key: &[u8], time: Timestamp) -> Option<&[u8]> {
+    /// Makes the skeleton of `key`, as [`scan`](super::scan) does; says `false` if the key isn't everyday.
+    pub(super) fn scan(&mut self, key: &[u8], time: Timestamp) -> bool {
         if key.len() > KEY_MAX {
-            return None;
+            return false;
         }
         self.key[..key.len()].copy_from_slice(key);
-        let kinds = Kinds::of(&self.key, key.len());
+        let kinds = Kinds::of(key);
         if !kinds.are_everyday(key.len()) {
-            return None;
+            return false;
         }
         self.length = 0;
+        self.mixed = Mixed::begin(key);
         let (mut at, mut copied) = (0, 0);
         while let Some(word) = kinds.word(at) {
             at = word.end();
@@ -55,14 +68,48 @@ impl Quick {
             if let Found::Token { literal, end, class } = in_word_found(key, word, time, kinds.mixed_case) {
                 self.copy(copied, literal);
                 self.name(class);
+                self.mixed.add(self.length as u64);
                 (at, copied) = (end, end);
             }
             if at >= key.len() {
                 break;
             }
         }
+        if copied < key.len() {
+            self.mixed.end(key);
+        }
         self.copy(copied, key.len());
-        (self.length <= SKELETON_MAX).then(|| &self.skeleton[..self.length])
+        // What was written past the end is none of it.
+        self.skeleton[self.length..self.length + STEP].fill(0);
+        self.length <= SKELETON_MAX
+    }
+
+    /// The skeleton of the last key.
+    pub(super) fn skeleton(&self) -> &[u8] {
+        &self.skeleton[..self.length]
+    }
+
+    /// The pattern that was remembered for the skeleton at hand since the last of `changes`.
+    #[inline(always)]
+    pub(super) fn recall(&self, changes: u64) -> Option<PatternId> {
+        let recent = &self.recent[self.place()];
+        let (steps, _) = self.skeleton.as_chunks::<STEP>();
+        let (known, _) = recent.skeleton.as_chunks::<STEP>();
+        // A skeleton holds no zero, so the zero behind it tells it from a longer one.
+        let mut pairs = steps.iter().zip(known).take(self.length / STEP + 1);
+        (recent.changes == changes && pairs.all(|(step, known)| step == known)).then_some(recent.id)
+    }
+
+    /// Remembers the pattern of the skeleton at hand.
+    pub(super) fn remember(&mut self, id: PatternId, changes: u64) {
+        let mut skeleton = [0; SKELETON_MAX + STEP];
+        skeleton[..self.length].copy_from_slice(self.skeleton());
+        let place = self.place();
+        self.recent[place] = Recent { skeleton, changes, id };
+    }
+
+    fn place(&self) -> usize {
+        (self.mixed.0 >> (u64::BITS - RECENT.ilog2())) as usize
     }
 
     /// Appends `from..to` of the key, in whole steps.
@@ -85,7 +132,47 @@ impl Quick {
     }
 }
 
+/// What spreads skeletons over those that are remembered, made before the skeleton is: how the key begins and, if that stands as it is in
+/// the skeleton, how it ends, and where classes are. Which skeletons meet at a place matters for speed alone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mixed(u64);
+
+impl Mixed {
+    #[inline(always)]
+    fn begin(key: &[u8]) -> Self {
+        let mut mixed = Self(0);
+        mixed.add(
+            key.first_chunk()
+                .map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes))),
+        );
+        mixed
+    }
+
+    #[inline(always)]
+    fn add(&mut self, part: u64) {
+        self.0 = (self.0 ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+
+    #[inline(always)]
+    fn end(&mut self, key: &[u8]) {
+        self.add(
+            key.last_chunk()
+                .map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes))),
+        );
+    }
+}
+
+/// The pattern of a skeleton that came lately.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    /// Zeros behind its end.
+    skeleton: [u8; SKELETON_MAX + STEP],
+    changes: u64,
+    id: PatternId,
+}
+
 /// Which kind each byte of a key is of, the first in the lowest bit.
+#[derive(Default)]
 struct Kinds {
     word: u64,
     digit: u64,
@@ -93,6 +180,7 @@ struct Kinds {
     beyond_hex: u64,
     /// What ends a segment.
     end: u64,
+    within: u64,
     open: u64,
     colon: u64,
     /// Whether it has letters of both cases, without which nothing is Base64.
@@ -101,59 +189,66 @@ struct Kinds {
 
 impl Kinds {
     #[inline(always)]
-    fn of(key: &[u8; BITS + STEP], length: usize) -> Self {
-        let (mut digits, mut letters, mut uppers) = (0, 0, 0);
-        let (mut beyond_hex, mut ends, mut opens, mut colons) = (0, 0, 0, 0);
-        let (steps, _) = key.as_chunks::<STEP>();
-        let mut done = 0;
-        for step in steps {
-            if done >= length {
-                break;
+    fn of(key: &[u8]) -> Self {
+        let mut kinds = Self {
+            within: (1 << key.len()) - 1,
+            ..Self::default()
+        };
+        match key.last_chunk::<STEP>() {
+            Some(last) => {
+                for (number, step) in key.as_chunks().0.iter().enumerate() {
+                    kinds.add(step, number * STEP);
+                }
+                // What both look at, both find to be the same.
+                if !key.len().is_multiple_of(STEP) {
+                    kinds.add(last, key.len() - STEP);
+                }
             }
-            let bytes = u8x16::new(*step);
-            let folded = bytes | u8x16::splat(0x20);
-            let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-            let among = |bytes: u8x16, first: u8, last: u8| {
-                let from_first = bytes - u8x16::splat(first);
-                from_first.min(u8x16::splat(last - first)).simd_eq(from_first)
-            };
-            let (open, colon) = (is(b'{'), is(b':'));
-            let separator = among(bytes, b'-', b'/') | colon | is(b'_') | is(b'|') | is(b'#');
-            let bits = |places: u8x16| u64::from(places.to_bitmask()) << done;
-            digits |= bits(among(bytes, b'0', b'9'));
-            letters |= bits(among(folded, b'a', b'z'));
-            uppers |= bits(among(bytes, b'A', b'Z'));
-            beyond_hex |= bits(among(folded, b'g', b'z'));
-            ends |= bits(separator | open | is(b'}'));
-            opens |= bits(open);
-            colons |= bits(colon);
-            done += STEP;
+            None => {
+                let mut step = [0; STEP];
+                step[..key.len()].copy_from_slice(key);
+                kinds.add(&step, 0);
+            }
         }
-        // What an earlier key left behind this one is none of it.
-        let within = (1 << length) - 1;
-        let (letters, uppers) = (letters & within, uppers & within);
-        Self {
-            word: (letters | digits) & within,
-            digit: digits & within,
-            upper: uppers,
-            beyond_hex: beyond_hex & within,
-            end: ends & within,
-            open: opens & within,
-            colon: colons & within,
-            mixed_case: uppers != 0 && letters != uppers,
-        }
+        kinds.mixed_case = kinds.upper != 0 && kinds.word & !kinds.digit != kinds.upper;
+        kinds
+    }
+
+    /// Looks at the sixteen bytes from `place` on.
+    #[inline(always)]
+    fn add(&mut self, step: &[u8; STEP], place: usize) {
+        let bytes = u8x16::new(*step);
+        let folded = bytes | u8x16::splat(0x20);
+        let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+        let among = |bytes: u8x16, first: u8, last: u8| {
+            let from_first = bytes - u8x16::splat(first);
+            from_first.min(u8x16::splat(last - first)).simd_eq(from_first)
+        };
+        let (digit, open, colon) = (among(bytes, b'0', b'9'), is(b'{'), is(b':'));
+        let separator = among(bytes, b'-', b'/') | colon | is(b'_') | is(b'|') | is(b'#');
+        let bits = |places: u8x16| u64::from(places.to_bitmask()) << place;
+        self.digit |= bits(digit);
+        self.word |= bits(among(folded, b'a', b'z') | digit);
+        self.upper |= bits(among(bytes, b'A', b'Z'));
+        self.beyond_hex |= bits(among(folded, b'g', b'z'));
+        self.end |= bits(separator | open | is(b'}'));
+        self.open |= bits(open);
+        self.colon |= bits(colon);
     }
 
     /// Whether nothing stands in the key that needs more than a look at its words: other bytes, a class by name, `::`, Base64 that
     /// begins with a separator, more segments than a skeleton has.
     #[inline(always)]
     fn are_everyday(&self, length: usize) -> bool {
-        let known = self.word | self.end;
-        let all = known.count_ones() as usize == length;
-        all && self.open << 1 & self.upper == 0
+        let side_by_side = self.end & (self.end << 1);
+        // Without two side by side, a short key can't have that many.
+        let few_segments =
+            (length < 2 * SEGMENTS_MAX - 4 && side_by_side == 0) || (self.end.count_ones() as usize) < SEGMENTS_MAX - 1;
+        self.word | self.end == self.within
+            && self.open << 1 & self.upper == 0
             && self.colon << 1 & self.colon == 0
-            && !(self.mixed_case && self.end & (self.end << 1 | 1) != 0)
-            && (length < SEGMENTS_MAX || (self.end.count_ones() as usize) < SEGMENTS_MAX - 1)
+            && !(self.mixed_case && side_by_side | self.end & 1 != 0)
+            && few_segments
     }
 
     /// The first word that begins at `at` or later.
