@@ -4,9 +4,11 @@
 //! about, and never makes whoever hands them in wait.
 
 mod disk;
+mod elision;
 mod line;
 mod past;
 mod query;
+mod raw_log;
 mod retention;
 mod sample;
 mod schema;
@@ -17,6 +19,7 @@ mod writer;
 
 pub use past::PastRound;
 pub use query::{Answer, Filter, Questions, SQL_TIME_MAX, SqlError};
+pub use raw_log::{RawLog, RawLogs, RawSettings, RawSummary, RawThread, file_stem};
 pub use sample::{Sample, Sampler};
 pub use settings::{ArchiveSettings, Record};
 pub use store::{Kept, Reading, Store};

@@ -23,6 +23,9 @@ use memchr::{memchr, memchr_iter};
 pub struct Sampler {
     lines_max: usize,
     line_bytes_max: usize,
+    bytes_max: usize,
+    /// Of the lines that are kept.
+    bytes: usize,
     chance: Chance,
     lines: Vec<Box<[u8]>>,
     seen: u64,
@@ -48,6 +51,8 @@ impl Sampler {
         Self {
             lines_max: lines_max.get(),
             line_bytes_max,
+            bytes_max: usize::MAX,
+            bytes: 0,
             chance: Chance(seed),
             lines: Vec::new(),
             seen: 0,
@@ -55,6 +60,12 @@ impl Sampler {
             threshold: 1.0,
             begun: Vec::new(),
         }
+    }
+
+    /// Keeps about so many bytes at most: with long lines there are fewer of them.
+    #[must_use]
+    pub fn bounded(self, bytes_max: usize) -> Self {
+        Self { bytes_max, ..self }
     }
 
     /// Takes the next bytes of the stream.
@@ -103,18 +114,36 @@ impl Sampler {
 
     fn keep(&mut self, line: Box<[u8]>) {
         self.seen += 1;
+        self.bytes += line.len();
         if self.lines.len() < self.lines_max {
             self.lines.push(line);
         } else {
             let place = self.chance.below(self.lines_max);
-            self.lines[place] = line;
+            self.bytes -= std::mem::replace(&mut self.lines[place], line).len();
         }
         self.next = self.seen;
-        if self.lines.len() == self.lines_max {
-            self.threshold *= (self.chance.fraction().ln() / self.lines_max as f64).exp();
+        if self.bytes > self.bytes_max {
+            // Half of them, any half, is as even a draw as all of them was.
+            self.lines_max = (self.lines.len() / 2).max(1);
+        }
+        if self.lines.len() >= self.lines_max {
+            self.make_room();
             let gap = (self.chance.fraction().ln() / (1.0 - self.threshold).ln()).floor();
             // A gap past what a number holds is the end of every stream.
             self.next = self.seen.saturating_add(gap as u64);
+        }
+    }
+}
+
+impl Sampler {
+    /// The next line must beat the worst of those that stay: of as many chances as there are lines, each leaving line takes the largest.
+    fn make_room(&mut self) {
+        for rank in (self.lines_max..=self.lines.len()).rev() {
+            self.threshold *= (self.chance.fraction().ln() / rank as f64).exp();
+        }
+        while self.lines.len() > self.lines_max {
+            let place = self.chance.below(self.lines.len());
+            self.bytes -= self.lines.swap_remove(place).len();
         }
     }
 }
@@ -166,6 +195,28 @@ mod tests {
         }
         // 400 each, give or take five standard deviations.
         assert!(drawn.iter().all(|count| (300..500).contains(count)), "{drawn:?}");
+    }
+
+    #[test]
+    fn a_sample_of_bounded_size_is_even_too() {
+        let stream: String = (10..90).map(|number| format!("{number}\n")).collect();
+        let (mut drawn, mut kept) = ([0_u32; 90], 0);
+        for seed in 0..8000 {
+            let lines_max = NonZeroUsize::new(60).expect("a sample holds something");
+            let mut sampler = Sampler::new(lines_max, 8, seed * 977).bounded(40);
+            sampler.feed(stream.as_bytes());
+            let sample = sampler.finish();
+            kept += sample.lines.len();
+            assert!((5..=20).contains(&sample.lines.len()), "{sample:?}");
+            for line in sample.lines {
+                let number: usize = std::str::from_utf8(&line).expect("digits").parse().expect("a number");
+                drawn[number] += 1;
+            }
+        }
+        let mean = kept as f64 / 80.0;
+        let spread = 5.0 * mean.sqrt();
+        let is_even = |count: &u32| (f64::from(*count) - mean).abs() < spread;
+        assert!(drawn[10..].iter().all(is_even), "{mean} ± {spread}: {drawn:?}");
     }
 
     #[test]

@@ -32,6 +32,8 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// Bytes of a line that are kept: enough for the head and a long key.
 const KEYS_BYTES_MAX: usize = 1024;
+/// What the lines of one window may take, until they are written.
+const SAMPLE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The same where values are kept too.
 const FULL_BYTES_MAX: usize = 16 * 1024;
 
@@ -49,7 +51,10 @@ pub struct Archive {
 
 /// The thread that writes.
 #[derive(Debug)]
-pub struct ArchiveThread(JoinHandle<()>);
+pub struct ArchiveThread {
+    thread: JoinHandle<()>,
+    totals: Arc<ArchiveTotals>,
+}
 
 /// Tells what time it is.
 pub type Now = Box<dyn Fn() -> Timestamp + Send>;
@@ -84,11 +89,11 @@ impl Archive {
             .spawn(move || writer.run(&waiting))?;
         let archive = Self {
             queue,
-            totals,
+            totals: Arc::clone(&totals),
             settings,
             seed,
         };
-        Ok(Some((archive, ArchiveThread(thread))))
+        Ok(Some((archive, ArchiveThread { thread, totals })))
     }
 
     /// Draws the lines of one window; `None` if only counts are kept.
@@ -98,11 +103,8 @@ impl Archive {
             Record::Keys => KEYS_BYTES_MAX,
             Record::Full => FULL_BYTES_MAX,
         };
-        Some(Sampler::new(
-            self.settings.rows_per_window_max,
-            line_bytes_max,
-            self.seed,
-        ))
+        let lines_max = self.settings.rows_per_window_max;
+        Some(Sampler::new(lines_max, line_bytes_max, self.seed).bounded(SAMPLE_BYTES_MAX))
     }
 
     /// Hands in a window. It never waits: if too many wait already, this one is dropped and counted.
@@ -124,10 +126,12 @@ impl Archive {
 
 impl ArchiveThread {
     /// Waits until all that was handed in is written and the file is closed. Every [`Archive`] must be gone by then.
-    pub fn join(self) {
-        if self.0.join().is_err() {
+    /// Tells what it counted.
+    pub fn join(self) -> ArchiveSnapshot {
+        if self.thread.join().is_err() {
             error!("the archive's thread panicked; what it hadn't written is lost");
         }
+        self.totals.snapshot()
     }
 }
 

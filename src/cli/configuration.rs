@@ -120,6 +120,7 @@ impl Configuration {
                 seed: self.seed,
                 clock: Clock::System,
                 archive: self.archive.clone(),
+                raw_logs: None,
                 live: Live::default(),
             },
         }

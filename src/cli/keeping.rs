@@ -6,6 +6,7 @@ use crate::analysis::keyspec::Commands;
 use crate::archive::{Archive, ArchiveThread, Reading};
 use crate::config::Settings;
 use crate::engine::clock::Clock;
+use crate::metrics::snapshot::ArchiveSnapshot;
 
 /// Starts the archive that the settings name, if they name one; `seed` is the process's own.
 pub(super) fn start(
@@ -32,9 +33,8 @@ pub(super) struct Keeping(Option<ArchiveThread>);
 
 impl Keeping {
     /// Waits until all is written. The daemon and its engine must have ended.
-    pub(super) fn finish(self) {
-        if let Some(thread) = self.0 {
-            thread.join();
-        }
+    /// Tells what it counted.
+    pub(super) fn finish(self) -> Option<ArchiveSnapshot> {
+        self.0.map(ArchiveThread::join)
     }
 }

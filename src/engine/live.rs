@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::warden::Progress;
 use crate::analysis::window::{ClosedWindow, WindowEnd};
+use crate::archive::Sample;
 use crate::model::{Bytes, GroupKey, NodeId, ShardId};
 
 /// The windows of each group's last round. Clones show the same.
@@ -52,6 +53,8 @@ pub enum Stage {
         commands: u64,
         /// Bytes it read.
         bytes: Bytes,
+        /// Lines that were kept for the archive, of how many.
+        kept: (u64, u64),
     },
     /// There was none, for this reason.
     Refused(String),
@@ -71,12 +74,13 @@ impl Live {
         self.note(group, shard, node, Stage::Refused(reason));
     }
 
-    pub(super) fn closed(&self, window: &ClosedWindow) {
+    pub(super) fn closed(&self, window: &ClosedWindow, sample: &Sample) {
         let stage = Stage::Closed {
             end: window.end,
             lasted: window.duration(),
             commands: window.stats.commands,
             bytes: window.stats.bytes_read,
+            kept: (sample.lines.len() as u64, sample.seen),
         };
         self.note(&window.group, &window.shard, &window.node, stage);
     }

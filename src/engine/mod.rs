@@ -333,7 +333,7 @@ impl Engine {
             let at = window.opened();
             tell(&events, Event::WindowOpened { group, shard, node, at }).await;
             let (window, sample) = window.read_to_end(stop).await;
-            live.closed(&window);
+            live.closed(&window, &sample);
             let window = Arc::new(window);
             if let Some(archive) = &reading.archive {
                 archive.keep(Arc::clone(&window), sample);

@@ -19,7 +19,7 @@ use crate::analysis::pattern::{Normaliser, PatternSettings};
 use crate::analysis::signal::client_output;
 use crate::analysis::tally::{Tallied, Tally, TallySettings};
 use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd};
-use crate::archive::{Archive, Sample, Sampler};
+use crate::archive::{Archive, RawLog, RawLogs, Sample, Sampler};
 use crate::model::{Bytes, Timestamp};
 use crate::node::sizes::Sizes;
 use crate::node::{Chunk, Tap, TapError, TapSettings};
@@ -51,6 +51,8 @@ pub struct Reading {
     pub clock: Clock,
     /// Where windows are kept, if anywhere.
     pub archive: Option<Archive>,
+    /// Where lines are kept as they came, if anywhere.
+    pub raw_logs: Option<RawLogs>,
     /// Where it is noted what windows are doing.
     pub live: Live,
 }
@@ -87,6 +89,7 @@ impl NoWindow {
 struct Intake {
     tally: Tally,
     sampler: Option<Sampler>,
+    raw: Option<RawLog>,
 }
 
 impl Intake {
@@ -94,6 +97,9 @@ impl Intake {
         self.tally.feed(bytes);
         if let Some(sampler) = &mut self.sampler {
             sampler.feed(bytes);
+        }
+        if let Some(raw) = &mut self.raw {
+            raw.feed(bytes);
         }
     }
 
@@ -163,6 +169,10 @@ pub async fn open(
         intake: Intake {
             tally,
             sampler: reading.archive.as_ref().and_then(Archive::sampler),
+            raw: reading
+                .raw_logs
+                .as_ref()
+                .map(|logs| logs.begin(&plan.shard, reading.clock.now())),
         },
         commands: reading.commands.clone(),
         bandwidth: reading.bandwidth.clone(),

@@ -1,6 +1,8 @@
 //! `hotshard monitor` from the outside, on real clusters: one round, its report and files, and every way it may end.
 
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -405,4 +407,90 @@ fn wrong_usage_and_an_unknown_place_are_said_before_anything_is_looked_at() {
     );
     check(&["-e", "127.0.0.1:1", "-d", "1"], 3, "connection refused");
     check(&["-e", "h:1", "-o", "/proc/nowhere"], 1, "--output-dir");
+}
+
+#[tokio::test]
+async fn a_raw_log_has_keys_but_no_values_unless_they_are_asked_for() {
+    let pair = Cluster::disabled(bounded(Server::valkey9()), 1).await;
+    let seed = pair.servers[0].address.to_string();
+    for (values, arguments) in [(false, &["-q"][..]), (true, &["-q", "--save-values", "--save-to-db"])] {
+        let run = Run::new();
+        let arguments = [&["-e", &seed, "-d", "2", "-f", "json"], arguments].concat();
+        let traffic = traffic("counter:global", 6);
+        let (said, _) = tokio::join!(run.finish(&arguments), traffic.run(&pair));
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let report: Value = serde_json::from_str(&said.stdout).expect("JSON on standard output");
+        assert_eq!(report, run.data(), "and the same in its file");
+        let path = walk(&run.folder.path().join("reports/raw_logs"))
+            .pop()
+            .expect("a raw log");
+        assert_eq!(
+            fs::metadata(&path).expect("it is there").permissions().mode() & 0o777,
+            0o600
+        );
+        let mut text = String::new();
+        let file = fs::File::open(&path).expect("it is there");
+        flate2::read::GzDecoder::new(file)
+            .read_to_string(&mut text)
+            .expect("it is whole");
+        assert_eq!(text.contains(SECRET), values, "{}", path.display());
+        assert!(
+            text.contains("\"SET\" \"cart:") && text.contains("\"counter:global\""),
+            "{text}"
+        );
+        let lines = report["totals"]["lines"].as_u64().expect("a number");
+        assert_eq!(text.lines().count() as u64, lines, "every line that was read is there");
+        let again = crate::cli::hotshard(&["analyze", &path.display().to_string(), "-f", "json"]).output();
+        let again: Value = serde_json::from_slice(&again.expect("it runs").stdout).expect("JSON");
+        assert_eq!(again["shards"][0]["keys"][0], report["shards"][0]["keys"][0]);
+    }
+}
+
+/// The earlier tool's command lines, with the binary's name changed and our own addresses in them.
+#[tokio::test]
+async fn the_earlier_tools_command_lines_work() {
+    let plan = bounded(Server::redis()).password("right-4711");
+    let pair = Cluster::disabled(plan, 1).await;
+    let named = format!("{}:0001", pair.servers[1].address);
+    let primary = format!("{}:0001", pair.servers[0].address);
+    for line in [
+        "-c orders -e NAMED -d 1 -p right-4711",
+        "--cluster orders --endpoints NAMED --duration 1 --password right-4711 --no-save-logs",
+        "--cluster-id orders --region ap-south-1 --endpoint NAMED --duration 1s --password right-4711",
+        "-c orders -r ap-south-1 -e NAMED PRIMARY -d 1 -p right-4711 --save-to-db",
+        "-c orders -e NAMED -d 1 -p right-4711 --save-to-db --db-path other/logs.db",
+        "-c orders -e NAMED -d 1 -p right-4711 -o elsewhere --estimate-bandwidth",
+        "-c orders -e PRIMARY -d 1 -p right-4711 --use-primary --no-tls",
+    ] {
+        let run = Run::new();
+        let line = line.replace("NAMED", &named).replace("PRIMARY", &primary);
+        let said = run.finish(&line.split(' ').collect::<Vec<_>>()).await;
+        assert_eq!(said.code, Some(0), "{line}: {said:?}");
+        let folder = if line.contains("elsewhere") {
+            "elsewhere"
+        } else {
+            "reports"
+        };
+        let written = walk(&run.folder.path().join(folder));
+        let ends = |end: &str| {
+            written
+                .iter()
+                .any(|path| path.extension().is_some_and(|found| found == end))
+        };
+        assert!(
+            ["txt", "md", "html", "json"].into_iter().all(ends),
+            "{line}: {written:?}"
+        );
+        assert_eq!(ends("gz"), !line.contains("--no-save-logs"), "{line}: {written:?}");
+        assert_eq!(
+            run.folder.path().join("other/logs.db").exists(),
+            line.contains("other/logs.db"),
+            "{line}"
+        );
+        assert_eq!(
+            run.folder.path().join("reports/monitor_logs.db").exists(),
+            line.ends_with("--save-to-db"),
+            "{line}"
+        );
+    }
 }

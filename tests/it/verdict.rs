@@ -86,6 +86,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
             seed,
             clock: Clock::starting_at(EPOCH),
             archive: None,
+            raw_logs: None,
             live: Live::default(),
         },
     }

@@ -118,6 +118,7 @@ impl<'a> Window<'a> {
             seed: 7,
             clock: Clock::System,
             archive: None,
+            raw_logs: None,
             live: Live::default(),
         };
         open(plan, &watched, &reading, self.guards.clone(), self.thread.handle()).await

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use chrono::DateTime;
 
 use crate::analysis::report::Report;
+use crate::archive::file_stem;
 use crate::model::Timestamp;
 use crate::render::{Format, Look, render};
 
@@ -39,9 +39,14 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
+    /// Where raw logs go.
+    pub(super) fn raw_logs(&self) -> PathBuf {
+        self.0.join("raw_logs")
+    }
+
     /// Writes the report in every format, and tells where.
     pub(super) fn write(&self, report: &Report, at: Timestamp) -> anyhow::Result<Vec<PathBuf>> {
-        let stem = format!("{}_{}", plain(report.group.as_str()), stamp(at));
+        let stem = file_stem(report.group.as_str(), at);
         let mut written = Vec::new();
         for (begin, format, end) in FILES {
             let path = self.0.join(format!("{begin}_{stem}.{end}"));
@@ -50,28 +55,6 @@ impl Folder {
             written.push(path);
         }
         Ok(written)
-    }
-}
-
-/// The time in a file's name, in UTC: `20261121_043200`.
-pub(super) fn stamp(at: Timestamp) -> String {
-    let seconds = i64::try_from(at.0 / 1_000_000).unwrap_or_default();
-    DateTime::from_timestamp(seconds, 0)
-        .unwrap_or_default()
-        .format("%Y%m%d_%H%M%S")
-        .to_string()
-}
-
-/// A name as part of a file's name: names come from others, and a path in one must lead nowhere.
-pub(super) fn plain(name: &str) -> String {
-    let harmless = |letter: char| match letter {
-        letter if letter.is_ascii_alphanumeric() || "-_.".contains(letter) => letter,
-        _ => '_',
-    };
-    let plain: String = name.chars().map(harmless).take(100).collect();
-    match plain.trim_start_matches('.') {
-        "" => "_".to_owned(),
-        plain => plain.to_owned(),
     }
 }
 
@@ -101,18 +84,6 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    fn check(name: &str, expected: &str) {
-        assert_eq!(plain(name), expected, "{name}");
-    }
-
-    #[test]
-    fn a_name_in_a_file_name_leads_nowhere_else() {
-        check("orders", "orders");
-        check("../../etc/passwd", "_.._etc_passwd");
-        check("[fd00::7]:6379", "_fd00__7__6379");
-        check("..", "_");
-    }
-
     #[test]
     fn a_file_is_written_whole_or_not_at_all() {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
@@ -124,10 +95,5 @@ mod tests {
         assert!(write_whole(&nowhere, b"x").is_err());
         let left = fs::read_dir(folder.path()).expect("a folder").count();
         assert_eq!(left, 1, "nothing else is left behind");
-    }
-
-    #[test]
-    fn the_time_in_a_name_is_utc() {
-        assert_eq!(stamp(Timestamp(1_795_219_200_000_000)), "20261121_000000");
     }
 }

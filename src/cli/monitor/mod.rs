@@ -13,6 +13,7 @@ use std::io::{self, BufRead, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 
 use self::files::Folder;
@@ -20,9 +21,11 @@ use self::round::{Ended, Round};
 use self::target::Target;
 use super::found::{FoundGroup, find_as};
 use super::{Outcome, UsageError, failure, keeping};
-use crate::archive::Record;
+use crate::analysis::keyspec::Commands;
+use crate::archive::{RawLogs, RawSettings, RawSummary, RawThread, Record};
 use crate::config::{LogFormat, Settings};
 use crate::engine::clock::Clock;
+use crate::metrics::snapshot::ArchiveSnapshot;
 use crate::render::{Format, render};
 
 /// Look at all shards of a cluster once, and tell which is hot and why
@@ -40,6 +43,9 @@ pub(super) struct MonitorArgs {
     /// The folder for reports
     #[arg(short, long, value_name = "FOLDER", default_value = "reports")]
     output_dir: PathBuf,
+    /// Don't keep the lines of each window as a compressed log in the folder of reports
+    #[arg(long)]
+    no_save_logs: bool,
     /// Keep whole commands, with the values they write, where lines are kept; else only command and keys
     #[arg(long)]
     save_values: bool,
@@ -66,19 +72,23 @@ pub(super) fn run(args: &MonitorArgs) -> anyhow::Result<Outcome> {
     args.warn();
     args.ask()?;
     let folder = Folder::create(&args.output_dir)?;
+    args.make_room_for_archive()?;
     let runtime = super::runtime()?;
     let (found, absent) = runtime.block_on(args.find(&settings))?;
     // A new one in every process: nobody outside can know which keys would collide.
     let seed = RandomState::new().hash_one("hotshard");
     let (archive, keeping) = keeping::start(&settings, "monitor", seed)?;
+    let (raw_logs, raw_thread) = args.raw_logs(&settings, &folder)?.unzip();
     let round = Round {
         settings,
         seed,
         archive,
+        raw_logs,
         quiet: args.quiet,
     };
     let ended = runtime.block_on(round.run(found));
-    keeping.finish();
+    let (kept, raw) = (keeping.finish(), raw_thread.map(RawThread::join));
+    tell_kept(kept.as_ref(), raw.as_ref());
     args.tell(ended?, absent, &folder)
 }
 
@@ -119,6 +129,38 @@ impl MonitorArgs {
         }
     }
 
+    /// The archive's folder, if there is to be an archive; the folder of reports may be another one.
+    fn make_room_for_archive(&self) -> anyhow::Result<()> {
+        match self.db_path.parent() {
+            Some(parent) if self.save_to_db => {
+                let cure = || {
+                    format!(
+                        "cannot write {}; name another file by --db-path",
+                        self.db_path.display()
+                    )
+                };
+                std::fs::create_dir_all(parent).with_context(cure)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins raw logs, if they are wanted.
+    fn raw_logs(&self, settings: &Settings, folder: &Folder) -> anyhow::Result<Option<(RawLogs, RawThread)>> {
+        if self.no_save_logs {
+            return Ok(None);
+        }
+        let folder = folder.raw_logs();
+        let started = RawLogs::start(RawSettings {
+            folder: folder.clone(),
+            with_values: self.save_values,
+            free_space_min: settings.archive.free_space_min,
+            commands: Commands::builtin(),
+        });
+        let cure = || format!("cannot keep logs in {}; --no-save-logs does without", folder.display());
+        Ok(Some(started.with_context(cure)?))
+    }
+
     /// The groups there are, and why others aren't.
     async fn find(&self, settings: &Settings) -> anyhow::Result<(Vec<FoundGroup>, Vec<String>)> {
         let (mut found, mut absent) = (Vec::new(), Vec::new());
@@ -137,7 +179,7 @@ impl MonitorArgs {
 
     /// Prints and writes what was seen, and says what wasn't.
     fn tell(&self, ended: Ended, absent: Vec<String>, folder: &Folder) -> anyhow::Result<Outcome> {
-        absent.iter().for_each(|reason| failure::say(reason));
+        absent.iter().chain(&ended.sampled).for_each(|text| failure::say(text));
         let seen: Vec<_> = ended
             .reports
             .iter()
@@ -168,5 +210,37 @@ impl MonitorArgs {
             super::print(render(report, self.format, super::output::look()))?;
         }
         Ok(Outcome::Done)
+    }
+}
+
+/// Says where lines are kept, and which aren't.
+fn tell_kept(archive: Option<&ArchiveSnapshot>, raw: Option<&RawSummary>) {
+    for (reason, rows) in archive.iter().flat_map(|archive| &archive.dropped) {
+        failure::say(&format!("{rows} rows are not in the archive: {reason}"));
+    }
+    let Some(raw) = raw else { return };
+    if let Some(trouble) = &raw.trouble {
+        failure::say(trouble);
+    }
+    for (count, what) in [
+        (
+            raw.dropped_bytes.0,
+            "bytes came faster than raw logs could be written and are not in them",
+        ),
+        (
+            raw.cut_lines,
+            "lines were too long for raw logs, which have their beginnings",
+        ),
+        (
+            raw.unreadable_lines,
+            "lines were not understood and are not in raw logs",
+        ),
+    ] {
+        if count > 0 {
+            failure::say(&format!("{count} {what}"));
+        }
+    }
+    for path in &raw.files {
+        failure::say(&format!("wrote {}", path.display()));
     }
 }

@@ -167,6 +167,7 @@ fn line((_, shard): &(GroupKey, ShardId), window: &LiveWindow, now: Instant) -> 
             lasted,
             commands,
             bytes,
+            ..
         } => format!("over ({})  {}", end.kind(), figures(*commands, bytes.0, *lasted)),
         Stage::Refused(reason) => format!("no window: {reason}"),
     };

@@ -15,18 +15,18 @@ use super::progress::Progress;
 use crate::analysis::keyspec::Commands;
 use crate::analysis::report::{Report, Source as Origin};
 use crate::analysis::tally::TallySettings;
-use crate::archive::Archive;
+use crate::archive::{Archive, RawLogs};
 use crate::cli::found::FoundGroup;
 use crate::config::Settings;
 use crate::engine::clock::Clock;
 use crate::engine::command::{Command, Instruction};
 use crate::engine::discover::{Source, Watch};
-use crate::engine::live::Live;
+use crate::engine::live::{Live, LiveWindow, Stage};
 use crate::engine::{self, Plan, window};
 use crate::metrics::ledger::Ledger;
 use crate::metrics::published::Published;
 use crate::metrics::snapshot::{GroupSnapshot, NodeSnapshot, Snapshot};
-use crate::model::{GroupKey, Role};
+use crate::model::{GroupKey, Role, ShardId};
 use crate::node::survey::Reach;
 
 /// How often it is looked whether there is something to show.
@@ -40,6 +40,7 @@ pub(super) struct Round {
     pub(super) settings: Settings,
     pub(super) seed: u64,
     pub(super) archive: Option<Archive>,
+    pub(super) raw_logs: Option<RawLogs>,
     pub(super) quiet: bool,
 }
 
@@ -48,6 +49,8 @@ pub(super) struct Round {
 pub(super) struct Ended {
     /// A report for each group, also where nothing was seen.
     pub(super) reports: Vec<Report>,
+    /// What was left out of the archive: it holds an even draw of some windows.
+    pub(super) sampled: Vec<String>,
     /// Whether somebody stopped it.
     pub(super) interrupted: bool,
 }
@@ -95,6 +98,7 @@ impl Round {
         };
         Ok(Ended {
             reports: reports(&snapshot, &absence).await,
+            sampled: sampled(&absence.windows),
             interrupted,
         })
     }
@@ -104,6 +108,7 @@ impl Round {
             settings,
             seed,
             archive,
+            raw_logs,
             ..
         } = self;
         let watch = |FoundGroup { group, reach, .. }| Watch {
@@ -125,6 +130,7 @@ impl Round {
                 seed,
                 clock: Clock::System,
                 archive,
+                raw_logs,
                 bandwidth: settings.bandwidth,
                 live,
             },
@@ -216,6 +222,17 @@ async fn until(published: &Published, is_so: impl Fn(&Snapshot) -> bool) {
             return;
         }
     }
+}
+
+/// Windows of which the archive has not every line, if there is one.
+fn sampled(windows: &BTreeMap<(GroupKey, ShardId), LiveWindow>) -> Vec<String> {
+    let told = windows.iter().filter_map(|((_, shard), window)| match window.stage {
+        Stage::Closed { kept: (kept, seen), .. } if kept < seen => Some(format!(
+            "{shard}: {kept} of {seen} lines are in the archive, evenly drawn; --archive.rows-per-window-max keeps more"
+        )),
+        _ => None,
+    });
+    told.collect()
 }
 
 async fn reports(snapshot: &Snapshot, absence: &Absence) -> Vec<Report> {

@@ -1,0 +1,95 @@
+//! A line of MONITOR without what it says beyond its command and its keys.
+//!
+//! Pure: a line in, a line out that reads the same to whoever looks for commands and keys.
+
+use crate::analysis::keyspec::{Commands, Walk};
+use crate::analysis::line::{Head, Line};
+
+/// What stands for an argument that isn't a key.
+const ELIDED: &[u8] = b"?";
+
+/// The line in redis-cli's form with its command and its keys; `None` if it isn't one of MONITOR's. What was cut off at its end is left out.
+pub(super) fn elide(raw: &[u8], commands: &Commands) -> Option<Vec<u8>> {
+    let line = Line::parse(raw).ok()?;
+    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+    let raw = raw.strip_prefix(b"+").unwrap_or(raw);
+    let head = Head::read(raw, 0, raw.len()).ok()?;
+    let arguments: Vec<&[u8]> = line.arguments.map_while(Result::ok).collect();
+    let shown = shown(&arguments, commands);
+    if arguments.is_empty() {
+        return None;
+    }
+    let mut elided = raw[..head.command - 1].to_vec();
+    for (place, argument) in arguments.iter().enumerate() {
+        if place > 0 {
+            elided.push(b' ');
+        }
+        elided.push(b'"');
+        elided.extend_from_slice(if shown[place] { argument } else { ELIDED });
+        elided.push(b'"');
+    }
+    Some(elided)
+}
+
+/// Which arguments are the command, its subcommand, or keys. Of a command nobody knows, that is its name alone.
+fn shown(arguments: &[&[u8]], commands: &Commands) -> Vec<bool> {
+    let mut shown = vec![false; arguments.len()];
+    if let Some(name) = shown.first_mut() {
+        *name = true;
+    }
+    let Some(id) = commands.resolve(arguments.iter().copied()) else {
+        return shown;
+    };
+    let command = commands.get(id);
+    if command.name.contains('|')
+        && let Some(subcommand) = shown.get_mut(1)
+    {
+        *subcommand = true;
+    }
+    let mut walk = Walk::new(&command.keys);
+    for (place, argument) in arguments.iter().enumerate().skip(1) {
+        walk.argument(argument, || place, |key| shown[key] = true);
+    }
+    walk.end(|key| shown[key] = true);
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(arguments: &str, expected: &str) {
+        let line = |arguments: &str| format!("1795202082.056681 [0 10.0.0.9:35656] {arguments}");
+        let elided = elide(format!("+{}\r", line(arguments)).as_bytes(), &Commands::builtin());
+        let elided = elided.map(|line| String::from_utf8(line).expect("it is text"));
+        assert_eq!(elided, Some(line(expected)), "{arguments}");
+    }
+
+    #[test]
+    fn a_line_keeps_its_command_and_its_keys() {
+        check(r#""get" "user:1""#, r#""get" "user:1""#);
+        check(r#""SET" "a" "secret" "EX" "60""#, r#""SET" "a" "?" "?" "?""#);
+        check(r#""MSET" "a" "s" "b" "s""#, r#""MSET" "a" "?" "b" "?""#);
+        check(r#""EVAL" "return 1" "1" "a" "s""#, r#""EVAL" "?" "?" "a" "?""#);
+        check(r#""XREAD" "STREAMS" "a" "b" "0" "0""#, r#""XREAD" "?" "a" "b" "?" "?""#);
+        check(r#""object" "encoding" "a""#, r#""object" "encoding" "a""#);
+        check(r#""PING""#, r#""PING""#);
+    }
+
+    #[test]
+    fn of_a_command_nobody_knows_only_its_name_is_kept() {
+        check(r#""MYMODULE.SET" "a" "s""#, r#""MYMODULE.SET" "?" "?""#);
+    }
+
+    #[test]
+    fn what_was_cut_off_is_left_out() {
+        check(r#""SET" "a\"b" "secr"#, r#""SET" "a\"b""#);
+    }
+
+    #[test]
+    fn what_is_not_monitors_is_nothing() {
+        for line in ["-ERR secret", "OK", ""] {
+            assert_eq!(elide(line.as_bytes(), &Commands::builtin()), None, "{line}");
+        }
+    }
+}
