@@ -53,6 +53,8 @@ pub enum Stage {
         commands: u64,
         /// Bytes it read.
         bytes: Bytes,
+        /// How long it was meant to be, if the node couldn't bear that.
+        shortened_from: Option<Duration>,
         /// Lines that were kept for the archive, of how many.
         kept: (u64, u64),
     },
@@ -75,14 +77,24 @@ impl Live {
     }
 
     pub(super) fn closed(&self, window: &ClosedWindow, sample: &Sample) {
+        let shortened_from = self.shortened_from(&window.group, &window.shard);
         let stage = Stage::Closed {
             end: window.end,
             lasted: window.duration(),
             commands: window.stats.commands,
             bytes: window.stats.bytes_read,
+            shortened_from,
             kept: (sample.lines.len() as u64, sample.seen),
         };
         self.note(&window.group, &window.shard, &window.node, stage);
+    }
+
+    fn shortened_from(&self, group: &GroupKey, shard: &ShardId) -> Option<Duration> {
+        let windows = self.lock();
+        match windows.get(&(group.clone(), shard.clone()))?.stage {
+            Stage::Open { wanted, granted, .. } if granted < wanted => Some(wanted),
+            _ => None,
+        }
     }
 
     pub(super) fn note(&self, group: &GroupKey, shard: &ShardId, node: &NodeId, stage: Stage) {

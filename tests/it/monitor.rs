@@ -307,8 +307,21 @@ async fn a_shard_without_a_replica_is_named_and_nothing_else_is_touched() {
     );
     assert_eq!(said.stdout, "");
     assert!(!server.calls().await.contains_key("monitor"), "no stream was opened");
-    let said = Run::new().finish(&["-e", &seed, "-d", "1", "--use-primary"]).await;
+    let arguments = [
+        "-e",
+        &seed,
+        "-d",
+        "30",
+        "--use-primary",
+        "--guards.window-max-without-server-limit",
+        "1s",
+    ];
+    let said = Run::new().finish(&arguments).await;
     assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.stderr.contains("its window lasted 1 s instead of 30 s"),
+        "{said:?}"
+    );
     assert!(server.calls().await.contains_key("monitor"));
 }
 

@@ -179,7 +179,7 @@ impl MonitorArgs {
 
     /// Prints and writes what was seen, and says what wasn't.
     fn tell(&self, ended: Ended, absent: Vec<String>, folder: &Folder) -> anyhow::Result<Outcome> {
-        absent.iter().chain(&ended.sampled).for_each(|text| failure::say(text));
+        absent.iter().chain(&ended.remarks).for_each(|text| failure::say(text));
         let seen: Vec<_> = ended
             .reports
             .iter()

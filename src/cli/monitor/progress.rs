@@ -147,18 +147,15 @@ fn line((_, shard): &(GroupKey, ShardId), window: &LiveWindow, now: Instant) -> 
             let open = now.duration_since(*since);
             let held = progress.buffered();
             let mut text = format!(
-                "{:>3} of {} s  {}  guards: fine, {} in the server's buffer",
+                "{:>3} of {} s  {}  guards fine, {} held",
                 open.as_secs(),
                 granted.as_secs_f64().ceil(),
                 figures(progress.commands(), progress.bytes().0, open),
                 BinaryBytes(held.0),
             );
             if granted < wanted {
-                let _ = write!(
-                    text,
-                    "  (shortened from {} s: the server can't bear more)",
-                    wanted.as_secs_f64().ceil()
-                );
+                // Why is said at the end.
+                let _ = write!(text, ", not {} s", wanted.as_secs_f64().ceil());
             }
             text
         }

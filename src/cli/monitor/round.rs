@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::absence::Absence;
@@ -32,6 +32,9 @@ use crate::node::survey::Reach;
 /// How often it is looked whether there is something to show.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// After this most nodes have answered.
+const ANSWERED: Duration = Duration::from_millis(200);
+
 /// Windows that were told to close are waited for no longer.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -49,8 +52,8 @@ pub(super) struct Round {
 pub(super) struct Ended {
     /// A report for each group, also where nothing was seen.
     pub(super) reports: Vec<Report>,
-    /// What was left out of the archive: it holds an even draw of some windows.
-    pub(super) sampled: Vec<String>,
+    /// What else is worth knowing of its windows.
+    pub(super) remarks: Vec<String>,
     /// Whether somebody stopped it.
     pub(super) interrupted: bool,
 }
@@ -69,7 +72,10 @@ impl Round {
         let (published, live, shutdown) = (Published::new(), Live::default(), CancellationToken::new());
         let (instructions, instructed) = mpsc::channel(1);
         let ledger = Ledger::new(self.settings.ledger());
-        let warm_up = self.settings.poll.interval * 2 + self.settings.poll.timeout;
+        let warm_up = WarmUp {
+            least: self.settings.poll.interval + ANSWERED,
+            most: self.settings.poll.interval * 2 + self.settings.poll.timeout,
+        };
         let progress = Progress::new(self.quiet, found.iter().map(|found| found.group.shards.len()).sum());
         let plan = self.plan(found, live.clone());
         let engine = tokio::spawn(engine::run(
@@ -98,7 +104,7 @@ impl Round {
         };
         Ok(Ended {
             reports: reports(&snapshot, &absence).await,
-            sampled: sampled(&absence.windows),
+            remarks: remarks(&absence.windows),
             interrupted,
         })
     }
@@ -138,6 +144,12 @@ impl Round {
     }
 }
 
+/// How long the counters alone are looked at before windows open.
+struct WarmUp {
+    least: Duration,
+    most: Duration,
+}
+
 /// The engine at work.
 struct Watching {
     groups: Vec<GroupKey>,
@@ -150,13 +162,11 @@ struct Watching {
 
 impl Watching {
     /// Sees one round through; tells whether it was stopped.
-    async fn watch(&mut self, stops: &mut Stops, warm_up: Duration) -> bool {
-        let end = Instant::now() + warm_up;
+    async fn watch(&mut self, stops: &mut Stops, warm_up: WarmUp) -> bool {
         tokio::select! {
             biased;
             () = stops.stop() => return true,
-            // Whoever hasn't answered by then is left out.
-            _ = timeout_at(end, until(&self.published, |seen| self.is_heard(seen))) => {}
+            () = self.warm_up(warm_up) => {}
         }
         for group in self.groups.clone() {
             self.order(Command::Round(group)).await;
@@ -181,6 +191,17 @@ impl Watching {
             }
         }
         closed_by.is_some()
+    }
+
+    /// Waits for the first answers, and for others after a whole interval: what the nodes do without a window is what it is held against.
+    async fn warm_up(&self, WarmUp { least, most }: WarmUp) {
+        let end = Instant::now() + most;
+        let heard = async {
+            sleep(least).await;
+            until(&self.published, |seen| self.is_heard(seen)).await;
+        };
+        // Whoever hasn't answered by then is left out.
+        let _ = timeout_at(end, heard).await;
     }
 
     async fn order(&self, command: Command) {
@@ -224,15 +245,34 @@ async fn until(published: &Published, is_so: impl Fn(&Snapshot) -> bool) {
     }
 }
 
-/// Windows of which the archive has not every line, if there is one.
-fn sampled(windows: &BTreeMap<(GroupKey, ShardId), LiveWindow>) -> Vec<String> {
-    let told = windows.iter().filter_map(|((_, shard), window)| match window.stage {
-        Stage::Closed { kept: (kept, seen), .. } if kept < seen => Some(format!(
-            "{shard}: {kept} of {seen} lines are in the archive, evenly drawn; --archive.rows-per-window-max keeps more"
-        )),
-        _ => None,
-    });
-    told.collect()
+/// What the windows themselves don't show: those that were shortened, and those of which the archive has not every line.
+fn remarks(windows: &BTreeMap<(GroupKey, ShardId), LiveWindow>) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for ((_, shard), window) in windows {
+        let Stage::Closed {
+            lasted,
+            shortened_from,
+            kept: (kept, seen),
+            ..
+        } = &window.stage
+        else {
+            continue;
+        };
+        if let Some(wanted) = shortened_from {
+            remarks.push(format!(
+                "{shard}: its window lasted {:.0} s instead of {:.0} s, since the server is busy or doesn't bound its own output \
+                 buffers; set client-output-buffer-limit there, or guards.window_max_without_server_limit here",
+                lasted.as_secs_f64(),
+                wanted.as_secs_f64()
+            ));
+        }
+        if kept < seen && *kept > 0 {
+            remarks.push(format!(
+                "{shard}: {kept} of {seen} lines are in the archive, evenly drawn; --archive.rows-per-window-max keeps more"
+            ));
+        }
+    }
+    remarks
 }
 
 async fn reports(snapshot: &Snapshot, absence: &Absence) -> Vec<Report> {
