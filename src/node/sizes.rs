@@ -75,7 +75,9 @@ impl<'link> Sizes<'link> {
         let server = link.info(&["server"]).await?;
         let mut commands = Vec::new();
         // On a server that isn't in a cluster READONLY is an error.
-        if link::field(&server, "redis_mode") == Some("cluster") {
+        // Valkey calls it differently unless it is told to look like Redis.
+        let mode = link::field(&server, "redis_mode").or_else(|| link::field(&server, "server_mode"));
+        if mode == Some("cluster") {
             commands.push(Command::new("READONLY"));
         }
         let has_no_touch = link.version() >= NO_TOUCH_SINCE;

@@ -11,6 +11,7 @@ use hotshard::node::{Account, Credentials, Link};
 
 use crate::connecting::{SETTINGS, endpoint, plain};
 use crate::harness::cluster::Cluster;
+use crate::harness::hotshard::Hotshard;
 use crate::harness::server::{Server, ServerPlan};
 use crate::harness::traffic::{Plan, Traffic};
 use crate::harness::wait::eventually;
@@ -352,4 +353,53 @@ async fn check_harmless(plan: ServerPlan, knows_no_touch: bool) {
     assert_eq!(elements("nothing"), Some((0, 0.0)));
     let (count, item) = elements("list").expect("it was asked about");
     assert!(count == 3000 && (15.0..19.0).contains(&item), "{item}");
+}
+
+/// The sorted set of a hundred thousand members is read three times a second, everything else six hundred times.
+#[tokio::test]
+async fn a_sorted_set_that_is_read_whole_now_and_then_comes_out_as_fat_replies_with_its_pattern() {
+    let cluster = Cluster::of(bounded(Server::valkey9())).await;
+    let board = "leaderboard:2026-11-21";
+    let hot = cluster.shard_of(board).await;
+    fill_leaderboard(&cluster.servers[hot.primary], board).await;
+    let pages = names("page:#", 300);
+    let value = "x".repeat(300);
+    let pages_are_written = Traffic::new(1).plan(Plan::spread("SET", pages.clone(), 3000).with(&[&value]));
+    pages_are_written.run(&cluster).await;
+    cluster.replicated().await;
+    let configuration = format!(
+        "[[groups]]\nid = \"orders\"\nendpoints = [\"{}\"]\n[poll]\ninterval = \"1s\"\n\
+         [monitor]\nschedule = \"every 6s\"\nwindow = \"2s\"\n\
+         [guards]\nsilence_max = \"5s\"\nbehind_max = \"10s\"\ncpu_max = 10.0\npredicted_cost_max = 10.0\n",
+        cluster.servers[0].address
+    );
+    let daemon = Hotshard::serve(&configuration).await;
+    let seconds = 30;
+    let traffic = Traffic::new(7)
+        .plan(Plan::spread("GET", pages, 600 * seconds).on_replica().per_second(600.0))
+        .plan(
+            Plan::new("ZREVRANGE", board, 3 * seconds)
+                .with(&["0", "-1"])
+                .on_replica()
+                .per_second(3.0),
+        );
+    let named = eventually(
+        "the verdict names the leaderboard",
+        Duration::from_secs(60),
+        async || {
+            let answer = daemon.get("/api/v1/groups/orders/report").await?;
+            let report: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+            let findings = report["diagnosis"].as_array().cloned().unwrap_or_default();
+            let fat = findings.into_iter().find(|finding| {
+                finding["signal"] == "bytes_out"
+                    && finding["cause"] == "fat_replies"
+                    && finding["subject"] == "leaderboard:{DATE}"
+            });
+            fat.filter(|finding| finding["evidence"].to_string().contains("estimated from sampled keys"))
+                .ok_or(answer.body)
+        },
+    );
+    let (finding, _) = tokio::join!(named, traffic.run(&cluster));
+    assert!(finding["share"].as_f64().is_some_and(|share| share > 0.9), "{finding}");
+    daemon.stop().await;
 }

@@ -18,6 +18,12 @@ pub const SCALE_MAX: f64 = 1.25;
 /// With more of the calls not estimable, what is missing may be theirs, and nothing is scaled up.
 const UNKNOWN_MAX: f64 = 0.01;
 
+/// With fewer sizes than this their spread isn't known.
+const FEW: f64 = 4.0;
+
+/// By how much the arithmetic of uncertain replies itself may be off.
+const ARITHMETIC_DOUBT: f64 = 0.15;
+
 /// Keys that are named.
 const KEYS_MAX: usize = 20;
 
@@ -98,14 +104,30 @@ impl Weighed<'_> {
         of.map(|part| part.bytes).sum::<f64>() * self.each()
     }
 
-    /// What asking about more calls may correct: all bytes but those of replies that are always the same.
-    pub(super) fn uncertain(&self) -> f64 {
-        let fixed = self.parts.iter().all(|part| part.key.is_none());
-        if fixed {
-            0.0
-        } else {
-            self.bytes(Certainty::Exact) + self.bytes(Certainty::Uncertain)
+    /// How much asking about one more key is worth: what the calls' sizes differ by, over the root of what asking costs. Nothing for
+    /// replies that are always the same.
+    pub(super) fn worth(&self, cost: usize) -> f64 {
+        let count = self.parts.len() as f64;
+        if self.parts.iter().all(|part| part.key.is_none()) {
+            return 0.0;
         }
+        let mean = self.parts.iter().map(|part| part.bytes).sum::<f64>() / count;
+        let spread = self.parts.iter().map(|part| (part.bytes - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+        // A few that are alike don't yet say that all are.
+        let least = if count < FEW { 0.5 } else { 0.1 };
+        self.calls.calls * spread.sqrt().max(least * mean) / (cost.max(1) as f64).sqrt()
+    }
+
+    /// How far the sum of all calls in replies of one certainty may be off because only some were looked at, squared.
+    fn variance(&self, certainty: Certainty) -> f64 {
+        let count = self.parts.len() as f64;
+        if count < 2.0 || count >= self.calls.calls {
+            return 0.0;
+        }
+        let of = |part: &Part<'_>| if part.certainty == certainty { part.bytes } else { 0.0 };
+        let mean = self.parts.iter().map(of).sum::<f64>() / count;
+        let spread = self.parts.iter().map(|part| (of(part) - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        self.calls.calls.powi(2) * spread / count * (1.0 - count / self.calls.calls)
     }
 
     /// How many calls each reply stands for.
@@ -122,7 +144,9 @@ pub(super) fn estimate(weighed: Vec<Weighed<'_>>, measured: Option<Bytes>) -> Ou
     let calls = |of: &[&Weighed<'_>]| of.iter().map(|of| of.calls.calls).sum::<f64>();
     let all = calls(&unknown) + calls(&known);
     let unknown_share = if all > 0.0 { calls(&unknown) / all } else { 0.0 };
-    let scale = scale(measured, exact, uncertain, unknown_share);
+    let variance = |certainty| weighed.iter().map(|of| of.variance(certainty)).sum::<f64>();
+    let doubts = [Certainty::Exact, Certainty::Uncertain].map(variance);
+    let scale = scale(measured, [exact, uncertain], doubts, unknown_share);
     let mut estimate = OutputEstimate {
         estimated: whole(exact + uncertain),
         measured,
@@ -147,13 +171,16 @@ pub(super) fn estimate(weighed: Vec<Weighed<'_>>, measured: Option<Bytes>) -> Ou
     estimate
 }
 
-/// By what uncertain replies are multiplied, so that the sum comes near what was measured.
-fn scale(measured: Option<Bytes>, exact: f64, uncertain: f64, unknown_share: f64) -> f64 {
+/// By what uncertain replies are multiplied, so that the sum comes near what was measured. They take of the difference what is theirs: the
+/// sum of exact replies is in doubt too, as far as only some were looked at.
+fn scale(measured: Option<Bytes>, [exact, uncertain]: [f64; 2], doubts: [f64; 2], unknown_share: f64) -> f64 {
     let Some(measured) = measured.filter(|_| uncertain > 0.0) else {
         return 1.0;
     };
+    let theirs = doubts[1] + (ARITHMETIC_DOUBT * uncertain).powi(2);
+    let difference = (measured.0 as f64 - exact - uncertain) * theirs / (doubts[0] + theirs);
     let most = if unknown_share > UNKNOWN_MAX { 1.0 } else { SCALE_MAX };
-    ((measured.0 as f64 - exact) / uncertain).clamp(SCALE_MIN, most)
+    (1.0 + difference / uncertain).clamp(SCALE_MIN, most)
 }
 
 /// Keys that were met often enough among the calls that were looked at.

@@ -9,7 +9,7 @@ use super::{Calls, Certainty, NIL, OutputEstimate, array, bulk};
 use crate::model::Bytes;
 
 /// How often questions are asked; each time what is known by then decides where.
-const ROUNDS: u32 = 3;
+const ROUNDS: u32 = 4;
 
 /// What is known of the sizes of keys, and what is still to be asked.
 #[derive(Debug)]
@@ -83,8 +83,18 @@ impl Survey {
 
     /// Where most bytes are by what is known, with a part of what is left.
     fn more_questions(&mut self, part: f64) -> Vec<Question> {
-        let weights: Vec<f64> = self.calls.iter().map(|asked| self.weigh(asked).uncertain()).collect();
-        let all: f64 = weights.iter().sum();
+        let weights: Vec<f64> = self
+            .calls
+            .iter()
+            .map(|asked| self.weigh(asked).worth(asked.cost()))
+            .collect();
+        // Where a question costs more, fewer of them make the same budget.
+        let shares: Vec<f64> = weights
+            .iter()
+            .zip(&self.calls)
+            .map(|(weight, asked)| weight * asked.cost() as f64)
+            .collect();
+        let all: f64 = shares.iter().sum();
         let mut asked = Vec::new();
         if all <= 0.0 {
             return asked;
@@ -93,7 +103,7 @@ impl Survey {
         let mut order: Vec<usize> = (0..weights.len()).collect();
         order.sort_by(|one, other| weights[*other].total_cmp(&weights[*one]));
         for place in order {
-            let mut allowed = (room * weights[place] / all) as usize;
+            let mut allowed = (room * shares[place] / all) as usize;
             self.extend(place, usize::MAX, &mut allowed, &mut asked);
         }
         asked
@@ -222,6 +232,12 @@ impl Survey {
 }
 
 impl Asked {
+    /// What asking about one more call costs.
+    fn cost(&self) -> usize {
+        let reply = self.replies.get(self.until).or_else(|| self.replies.first());
+        reply.map_or(1, |reply| reply.questions().into_iter().map(Question::cost).sum())
+    }
+
     fn new(calls: Calls) -> Self {
         let mut replies: Vec<Reply> = calls
             .lines

@@ -207,6 +207,22 @@ fn what_is_missing_is_not_given_to_the_known_when_it_may_belong_to_the_unknown()
 }
 
 #[test]
+fn what_sampling_may_have_caused_is_not_blamed_on_the_arithmetic() {
+    let lines = (0..100)
+        .map(|key| call(&format!("GET k{}", 20 + key * 10 % 997)).1)
+        .collect();
+    let sampled = Calls {
+        lines,
+        ..calls("GET k1", 10_000.0)
+    };
+    let few = calls("SMEMBERS s10", 100.0);
+    let sum = surveyed(vec![sampled.clone(), few.clone()], 200).finish(None).estimated;
+    // 3 % of a sum of which nearly all was sampled.
+    let estimate = surveyed(vec![sampled, few], 200).finish(Some(Bytes(sum.0 * 97 / 100)));
+    assert!((0.97..=1.0).contains(&estimate.scale.0), "{:?}", estimate.scale);
+}
+
+#[test]
 fn the_budget_is_never_passed_and_goes_where_the_bytes_are() {
     let many = |pattern: &str, size: u64, count: f64| Calls {
         lines: (0..256)

@@ -12,7 +12,7 @@ use crate::model::Bytes;
 const FATTER: f64 = 2.0;
 
 /// An estimate that is further off than this tells nothing.
-const ERROR_MAX: f64 = 0.3;
+const ERROR_MAX: f64 = 0.5;
 
 /// The pattern whose replies account for what this shard sends more than the others, if they are larger than the usual ones.
 pub(super) fn fat(compared: &Comparison<'_>) -> Option<Suspect> {

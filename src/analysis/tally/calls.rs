@@ -38,9 +38,7 @@ pub(super) fn calls(
     for (place, lines) in signatures.samples().lines().into_iter().enumerate() {
         for (line, text) in lines {
             let of_signature = &mut drawn.entry(line.signature).or_default()[place];
-            if of_signature.len() < LINES_MAX {
-                of_signature.extend(read(line, text, masters));
-            }
+            of_signature.extend(read(line, text, masters));
         }
     }
     if drawn.is_empty() {
@@ -86,9 +84,20 @@ fn chosen([drawn, first]: [Vec<Option<Call>>; 2], count: u64) -> Vec<Option<Call
         return first;
     }
     if drawn.len() >= DRAWN_ENOUGH {
-        return drawn;
+        return thinned(drawn);
     }
     drawn.into_iter().chain(first).collect()
+}
+
+/// Not more than are of use, from all of the window.
+fn thinned(lines: Vec<Option<Call>>) -> Vec<Option<Call>> {
+    let count = lines.len();
+    let kept = |place: usize| place * LINES_MAX / count != (place + 1) * LINES_MAX / count;
+    if count <= LINES_MAX {
+        return lines;
+    }
+    let of_all = lines.into_iter().enumerate();
+    of_all.filter(|(place, _)| kept(*place)).map(|(_, line)| line).collect()
 }
 
 fn named(
@@ -150,4 +159,105 @@ fn plain(printed: &[u8]) -> Box<[u8]> {
         rest = after;
     }
     bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::keyspec::Commands;
+    use crate::analysis::pattern::{Normaliser, PatternSettings};
+    use crate::analysis::tally::{Tally, TallySettings};
+
+    fn kept(stream: &str, master: Option<&str>) -> Vec<Calls> {
+        let settings = TallySettings {
+            keeps_lines: true,
+            ..TallySettings::default()
+        };
+        let normaliser = Normaliser::new(&PatternSettings::default(), 3);
+        let mut tally = Tally::new(&settings, Commands::builtin(), normaliser, 3);
+        tally.set_masters(master);
+        tally.feed(stream.as_bytes());
+        tally.close().take_calls()
+    }
+
+    fn line(source: &str, words: &str) -> String {
+        let words: Vec<String> = words.split(' ').map(|word| format!("\"{word}\"")).collect();
+        format!("+1795202082.056681 [0 {source}] {}\r\n", words.join(" "))
+    }
+
+    #[track_caller]
+    fn check(lines: &[(&str, &str)], expected: &[(&str, f64, usize)]) {
+        let stream: String = lines.iter().map(|(source, words)| line(source, words)).collect();
+        let calls = kept(&stream, Some("10.0.0.1:6379"));
+        let found: Vec<_> = calls
+            .iter()
+            .map(|of| (&*of.signature, of.calls, of.lines.len()))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn only_what_clients_sent_is_answered() {
+        check(
+            &[
+                ("10.0.0.9:1", "GET user:1001"),
+                ("10.0.0.9:1", "EVALSHA abc 1 user:1001"),
+                ("lua", "GET user:1001"),
+                ("10.0.0.1:6379", "SET user:1001 x"),
+                ("10.0.0.9:1", "HGETALL user:1002"),
+            ],
+            &[
+                ("EVALSHA | -", 1.0, 1),
+                ("GET | user:{ID}", 1.0, 1),
+                ("HGETALL | user:{ID}", 1.0, 1),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_rare_call_is_kept_among_very_many() {
+        let mut stream: String = (0..200_000)
+            .map(|number| line("10.0.0.9:1", &format!("GET page:{}", 1000 + number % 900)))
+            .collect();
+        stream.push_str(&line("10.0.0.9:1", "ZREVRANGE board:1 0 -1"));
+        let calls = kept(&stream, None);
+        let [get, rare] = &calls[..] else {
+            panic!("{}", calls.len())
+        };
+        assert_eq!((get.calls, rare.calls, rare.lines.len()), (200_000.0, 1.0, 1));
+        assert_eq!(
+            rare.lines[0].arguments,
+            [(*b"board:1").into(), (*b"0").into(), Box::from(*b"-1")]
+        );
+        // Evenly drawn: as many of the first half of the keys as of the second.
+        let low = get
+            .lines
+            .iter()
+            .filter(|call| &*call.arguments[0] < b"page:1450".as_slice())
+            .count();
+        assert!(
+            get.lines.len() == LINES_MAX && (LINES_MAX / 4..LINES_MAX * 3 / 4).contains(&low),
+            "{low}"
+        );
+    }
+
+    #[test]
+    fn arguments_are_kept_without_escapes_and_counted_beyond_what_is_kept() {
+        let many = (0..300)
+            .map(|number| format!("k{number}"))
+            .collect::<Vec<_>>()
+            .join(" ");
+        let calls = kept(&line("10.0.0.9:1", &format!("MGET a\\x00b {many}")), None);
+        let call = &calls[0].lines[0];
+        assert_eq!((&*call.arguments[0], call.total), (&b"a\0b"[..], 301));
+        assert!(call.arguments.len() <= ARGUMENTS_MAX);
+    }
+
+    #[test]
+    fn nothing_is_kept_unless_it_is_wanted() {
+        let normaliser = Normaliser::new(&PatternSettings::default(), 3);
+        let mut tally = Tally::new(&TallySettings::default(), Commands::builtin(), normaliser, 3);
+        tally.feed(line("10.0.0.9:1", "GET a").as_bytes());
+        assert_eq!(tally.close().take_calls(), []);
+    }
 }
