@@ -40,18 +40,17 @@ impl NodeTraffic {
         }
     }
 
-    /// What a node did between two readings. `None`, a restart, is not to be asked.
-    pub fn of(role: Role, deltas: Option<&Deltas>) -> Self {
+    /// What a node that knows these commands did between two readings. `None`, a restart, is not to be asked.
+    pub fn of(role: Role, deltas: Option<&Deltas>, known: &Commands) -> Self {
         let Some(deltas) = deltas.filter(|deltas| deltas.commands.is_some() && !deltas.reset && !deltas.role_changed)
         else {
             return Self::unheard(role);
         };
-        let known = Commands::builtin();
         let sum = |kind: CommandKind| {
             let of_kind = deltas
                 .by_command
                 .iter()
-                .filter(|(name, _)| CommandKind::of(name, &known) == kind);
+                .filter(|(name, _)| CommandKind::of(name, known) == kind);
             of_kind.map(|(_, delta)| delta.executed).sum()
         };
         Self {
@@ -156,9 +155,9 @@ mod tests {
             role_changed,
             ..Deltas::default()
         };
-        let heard = |deltas: &Deltas| NodeTraffic::of(Role::Primary, Some(deltas)).reads;
+        let heard = |deltas: &Deltas| NodeTraffic::of(Role::Primary, Some(deltas), &Commands::builtin()).reads;
         assert_eq!(heard(&deltas(false, false)), Some(0));
         assert_eq!((heard(&deltas(true, false)), heard(&deltas(false, true))), (None, None));
-        assert_eq!(NodeTraffic::of(Role::Primary, None).reads, None);
+        assert_eq!(NodeTraffic::of(Role::Primary, None, &Commands::builtin()).reads, None);
     }
 }

@@ -22,6 +22,8 @@ pub struct Observation {
     pub role: Role,
     /// The answer of INFO.
     pub reading: Reading,
+    /// The commands that the node knows.
+    pub commands: Arc<Commands>,
 }
 
 /// What a node did between two readings. `None` is unknown.
@@ -87,7 +89,7 @@ pub fn step(before: &Observation, after: &Observation, own: &OwnCost) -> Option<
     let role_changed = before.role != after.role || old.replication.history != new.replication.history;
     // Of an interval with both roles only reads are certain to have come from clients.
     let role = if role_changed { Role::Replica } else { after.role };
-    let by_command = command_deltas(old, new, role, own);
+    let by_command = command_deltas(old, new, own, |name| counts(role, name, &after.commands));
     let scripts = by_command.as_ref().map(script_calls);
     let commands = by_command
         .as_ref()
@@ -195,12 +197,16 @@ fn taken_by_replicas(old: &Reading, new: &Reading) -> Option<Bytes> {
     Some(Bytes(sum))
 }
 
-fn command_deltas(old: &Reading, new: &Reading, role: Role, own: &OwnCost) -> Option<BTreeMap<Arc<str>, CommandDelta>> {
+fn command_deltas(
+    old: &Reading,
+    new: &Reading,
+    own: &OwnCost,
+    counts: impl Fn(&str) -> bool,
+) -> Option<BTreeMap<Arc<str>, CommandDelta>> {
     let (old, new) = (old.commands.as_ref()?, new.commands.as_ref()?);
-    let known = Commands::builtin();
     let deltas = new.iter().filter_map(|(name, after)| {
         let before = old.get(name).copied().unwrap_or_default();
-        let delta = command_delta(before, *after, own_calls(name, new, own), counts(role, name, &known));
+        let delta = command_delta(before, *after, own_calls(name, new, own), counts(name));
         (delta != CommandDelta::default()).then(|| (Arc::clone(name), delta))
     });
     Some(deltas.collect())

@@ -19,8 +19,6 @@ use crate::model::GroupKey;
 /// How lines are to be read and what is to be kept of them.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// Which arguments are keys.
-    pub commands: Arc<Commands>,
     /// How keys become patterns.
     pub patterns: PatternSettings,
     /// What of a line is kept.
@@ -38,6 +36,8 @@ pub struct Kept {
     pub window: Arc<ClosedWindow>,
     /// Its lines; none if only counts are kept.
     pub sample: Sample,
+    /// The commands that the node knew.
+    pub commands: Arc<Commands>,
 }
 
 impl Kept {
@@ -141,7 +141,7 @@ impl Store {
             };
             let window = writing.window(session, kept)?;
             writing.counts(window, &kept.window.stats)?;
-            writing.lines(window, &kept.sample, &self.reading)?;
+            writing.lines(window, kept, &self.reading)?;
             rows += writing.rows;
         }
         transaction.commit()?;
@@ -320,10 +320,11 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn lines(&mut self, window: i64, sample: &Sample, reading: &Reading) -> rusqlite::Result<()> {
+    fn lines(&mut self, window: i64, kept: &Kept, reading: &Reading) -> rusqlite::Result<()> {
         let mut patterns = Normaliser::new(&reading.patterns, reading.seed);
         let with_texts = reading.record == Record::Full;
-        let mut read = |line: &[u8]| Row::read(line, &reading.commands, &mut patterns, with_texts);
+        let mut read = |line: &[u8]| Row::read(line, &kept.commands, &mut patterns, with_texts);
+        let sample = &kept.sample;
         let mut rows: Vec<Row> = sample.lines.iter().filter_map(|line| read(line)).collect();
         // The sample has lost the order of the stream; two lines of one microsecond may change places.
         rows.sort_by_key(|row| row.at);

@@ -10,7 +10,6 @@ use tracing::warn;
 
 use super::keeping::{self, Keeping};
 use super::reach::searches;
-use crate::analysis::keyspec::Commands;
 use crate::analysis::tally::TallySettings;
 use crate::archive::Archive;
 use crate::config::Settings;
@@ -20,7 +19,7 @@ use crate::engine::discover::Watch;
 use crate::engine::live::Live;
 use crate::engine::{Plan, window};
 use crate::model::GroupKey;
-use crate::node::{Pace, TlsSettings};
+use crate::node::{CommandTables, Pace, TlsSettings};
 
 /// Reads all settings from where they were read first.
 type Read = Box<dyn FnMut() -> anyhow::Result<Settings> + Send>;
@@ -35,6 +34,7 @@ pub(super) struct Configuration {
     /// The pace at which groups that AWS knows are connected to; without one AWS isn't asked.
     pace: Option<Pace>,
     seed: u64,
+    commands: CommandTables,
     archive: Option<Archive>,
     /// What each group's connections were made from.
     origins: BTreeMap<GroupKey, u64>,
@@ -53,6 +53,7 @@ impl Configuration {
             pace: None,
             // A new one in every process: nobody outside can know which keys would collide.
             seed: RandomState::new().hash_one("hotshard"),
+            commands: CommandTables::default(),
             archive: None,
             origins: BTreeMap::new(),
         })
@@ -113,7 +114,7 @@ impl Configuration {
             guards: settings.guards.clone(),
             discovery_interval: settings.discovery.interval,
             reading: window::Reading {
-                commands: Commands::builtin(),
+                commands: self.commands.clone(),
                 patterns: settings.patterns.clone(),
                 tally: TallySettings::default(),
                 bandwidth: settings.bandwidth.clone(),

@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 
-use crate::analysis::keyspec::Commands;
 use crate::archive::{Archive, ArchiveThread, Reading};
 use crate::config::Settings;
 use crate::engine::clock::Clock;
@@ -15,7 +14,6 @@ pub(super) fn start(
     seed: u64,
 ) -> anyhow::Result<(Option<Archive>, Keeping)> {
     let reading = Reading {
-        commands: Commands::builtin(),
         patterns: settings.patterns.clone(),
         record: settings.archive.record,
         source,

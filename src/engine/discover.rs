@@ -1,13 +1,17 @@
 //! Where a group's nodes are, asked again and again: the shell around the pure parts of [`crate::discovery`].
 
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::discovery::fixed;
 use crate::metrics::ledger::Event;
-use crate::model::{Endpoint, Group, GroupKey, ShardId};
-use crate::node::survey::{Reach, survey};
+use crate::model::{Endpoint, Group, GroupKey, ShardId, SlotSet};
+use crate::node::survey::{self, Reach, SurveyError, survey};
 
 use super::clock::Clock;
+use super::tell;
 
 /// A group to watch: where its nodes are found, and how they are reached.
 #[derive(Clone, Debug)]
@@ -31,13 +35,34 @@ pub enum Source {
     Known(Group),
 }
 
-/// Looks where the group's nodes are now; what was known before helps to keep names.
-pub async fn discover(watch: &Watch, previous: Option<Group>, clock: Clock) -> Event {
-    let found = match &watch.source {
-        Source::Given(nodes) => Ok(fixed::group(watch.key.clone(), nodes)),
-        Source::Known(group) => Ok(group.clone()),
-        Source::Seeds(seeds) => survey(&watch.reach, &watch.key, seeds, previous.as_ref()).await,
-    };
+/// Looks where the group's nodes are now, and tells; what was known before helps to keep names.
+pub async fn discover(watch: &Watch, previous: Option<Group>, clock: Clock, events: &mpsc::Sender<Event>) {
+    match &watch.source {
+        Source::Given(nodes) => {
+            let group = fixed::group(watch.key.clone(), nodes);
+            // Nobody waits for the slots: the nodes are known, and the first one asked may hang.
+            tell(events, of(watch, Ok(group.clone()), clock)).await;
+            let owned = survey::slots(&watch.reach, &group).await;
+            if !owned.is_empty() {
+                tell(events, of(watch, Ok(with_slots(group, owned)), clock)).await;
+            }
+        }
+        Source::Known(group) => tell(events, of(watch, Ok(group.clone()), clock)).await,
+        Source::Seeds(seeds) => {
+            let found = survey(&watch.reach, &watch.key, seeds, previous.as_ref()).await;
+            tell(events, of(watch, found, clock)).await;
+        }
+    }
+}
+
+fn with_slots(mut group: Group, mut owned: BTreeMap<ShardId, SlotSet>) -> Group {
+    for shard in &mut group.shards {
+        shard.slots = owned.remove(&shard.id);
+    }
+    group
+}
+
+fn of(watch: &Watch, found: Result<Group, SurveyError>, clock: Clock) -> Event {
     match found {
         Ok(group) => Event::Discovered { group, at: clock.now() },
         Err(error) => {

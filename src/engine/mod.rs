@@ -291,13 +291,9 @@ impl Engine {
                     reach: reach.clone(),
                     serverless,
                 };
-                start(
-                    watched,
-                    self.plan.poll.clone(),
-                    self.clock,
-                    &self.events,
-                    &mut self.tasks,
-                )
+                let (settings, tables) = (self.plan.poll.clone(), self.plan.reading.commands.clone());
+                let poller = poller::Poller::new(watched.clone(), settings, self.clock, tables);
+                start(watched, poller, &self.events, &mut self.tasks)
             });
             kept.insert(name, poller);
         }
@@ -332,11 +328,12 @@ impl Engine {
             let WindowPlan { group, shard, node, .. } = plan;
             let at = window.opened();
             tell(&events, Event::WindowOpened { group, shard, node, at }).await;
+            let commands = window.commands();
             let (window, sample) = window.read_to_end(stop).await;
             live.closed(&window, &sample);
             let window = Arc::new(window);
             if let Some(archive) = &reading.archive {
-                archive.keep(Arc::clone(&window), sample);
+                archive.keep(Arc::clone(&window), sample, commands);
             }
             tell(&events, Event::WindowClosed(window)).await;
         });
@@ -367,8 +364,7 @@ impl Engine {
             let (key, clock, events) = (watch.key.clone(), self.clock, self.events.clone());
             let (watch, previous) = (watch.clone(), self.topologies.get(&key).cloned());
             let discovery = self.tasks.spawn(async move {
-                let event = discover::discover(&watch, previous, clock).await;
-                tell(&events, event).await;
+                discover::discover(&watch, previous, clock, &events).await;
             });
             self.discoveries.insert(key, discovery);
         }
@@ -482,17 +478,11 @@ async fn tell(events: &mpsc::Sender<Event>, event: Event) {
     let _ = events.send(event).await;
 }
 
-fn start(
-    watched: Watched,
-    settings: PollSettings,
-    clock: Clock,
-    events: &mpsc::Sender<Event>,
-    tasks: &mut JoinSet<()>,
-) -> Poller {
+fn start(watched: Watched, poller: poller::Poller, events: &mpsc::Sender<Event>, tasks: &mut JoinSet<()>) -> Poller {
     let (due, asked) = mpsc::channel(1);
     // The first look is now; the next ones come with everybody's.
     let _ = due.try_send(());
-    tasks.spawn(poller::run(watched.clone(), settings, clock, asked, events.clone()));
+    tasks.spawn(poller.run(asked, events.clone()));
     Poller { watched, due }
 }
 

@@ -11,12 +11,13 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::analysis::info::Reading;
+use crate::analysis::keyspec::Commands;
 use crate::analysis::slot_stats::SlotStats;
 use crate::metrics::ledger::{Event, PollAnswer};
 use crate::metrics::snapshot::Sources;
 use crate::model::{Endpoint, GroupKey, NodeId, OwnCost, RunId, ShardId};
 use crate::node::survey::Reach;
-use crate::node::{Link, LinkError, probe, sources};
+use crate::node::{CommandTables, Link, LinkError, probe, sources};
 
 use super::clock::Clock;
 use super::settings::PollSettings;
@@ -56,52 +57,63 @@ impl PollError {
     }
 }
 
-/// Polls `watched` each time `due` says so, until `due` is closed.
-pub async fn run(
-    watched: Watched,
-    settings: PollSettings,
-    clock: Clock,
-    mut due: mpsc::Receiver<()>,
-    events: mpsc::Sender<Event>,
-) {
-    let mut poller = Poller {
-        watched,
-        settings,
-        link: None,
-        own: OwnCost::default(),
-        clock,
-        served: None,
-        slots_asked: None,
-        failing: None,
-    };
-    while due.recv().await.is_some() {
-        let (outcome, took) = poller.poll().await;
-        let event = Event::Polled {
-            group: poller.watched.group.clone(),
-            node: poller.watched.node.clone(),
-            at: clock.now(),
-            took,
-            outcome: poller.judge(outcome),
-        };
-        if events.send(event).await.is_err() {
-            return;
-        }
-    }
-}
-
-struct Poller {
+/// Asks one node how it is.
+#[derive(Debug)]
+pub struct Poller {
     watched: Watched,
     settings: PollSettings,
     link: Option<Link>,
     own: OwnCost,
     clock: Clock,
-    /// The server process that was last asked what it serves, and what that is.
-    served: Option<(Option<RunId>, Sources)>,
+    tables: CommandTables,
+    /// The server process that was last asked what it serves and knows, and what that is.
+    served: Option<Served>,
     slots_asked: Option<Instant>,
     failing: Option<&'static str>,
 }
 
+/// What a server process serves and knows.
+#[derive(Debug)]
+struct Served {
+    process: Option<RunId>,
+    sources: Sources,
+    /// `None` while another asks a server of its kind.
+    commands: Option<Arc<Commands>>,
+}
+
 impl Poller {
+    /// A poller that hasn't connected yet.
+    pub fn new(watched: Watched, settings: PollSettings, clock: Clock, tables: CommandTables) -> Self {
+        Self {
+            watched,
+            settings,
+            link: None,
+            own: OwnCost::default(),
+            clock,
+            tables,
+            served: None,
+            slots_asked: None,
+            failing: None,
+        }
+    }
+
+    /// Polls each time `due` says so, until `due` is closed.
+    pub async fn run(mut self, mut due: mpsc::Receiver<()>, events: mpsc::Sender<Event>) {
+        while due.recv().await.is_some() {
+            let (outcome, took) = self.poll().await;
+            let event = Event::Polled {
+                group: self.watched.group.clone(),
+                node: self.watched.node.clone(),
+                at: self.clock.now(),
+                took,
+                outcome: self.judge(outcome),
+            };
+            if events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Asks the node, and says how long that took.
     async fn poll(&mut self) -> (Result<Box<PollAnswer>, PollError>, Duration) {
         let connecting = Instant::now();
@@ -127,24 +139,18 @@ impl Poller {
 
     async fn ask(&mut self, link: &Link) -> Result<Box<PollAnswer>, PollError> {
         if self.served.is_none() {
-            let process = Reading::parse(&link.info(&["server"]).await?).run_id;
-            self.find_sources(link, process).await?;
+            let reading = Reading::parse(&link.info(&["server"]).await?);
+            self.get_to_know(link, &reading).await?;
         }
         let poll = probe::poll(link).await?;
         let (reading, own) = (Reading::parse(&poll.info), poll.own.since(&self.own));
         self.own = poll.own;
-        if self
-            .served
-            .as_ref()
-            .is_none_or(|(process, _)| *process != reading.run_id)
-        {
-            self.find_sources(link, reading.run_id.clone()).await?;
-        }
-        let sources = self.served.as_ref().map(|(_, sources)| *sources).unwrap_or_default();
+        let (sources, commands) = self.get_to_know(link, &reading).await?;
         Ok(Box::new(PollAnswer {
             slot_stats: self.slot_stats(link, sources, &reading).await?,
             reading,
             role: poll.role.role(),
+            commands,
             own,
             sources: Sources {
                 monitor: if self.watched.serverless {
@@ -158,8 +164,26 @@ impl Poller {
         }))
     }
 
-    /// Finds out what the node serves, and says it once.
-    async fn find_sources(&mut self, link: &Link, process: Option<RunId>) -> Result<(), PollError> {
+    /// What the node serves and knows; asked once for each server process.
+    async fn get_to_know(&mut self, link: &Link, reading: &Reading) -> Result<(Sources, Arc<Commands>), PollError> {
+        let served = match self.served.take().filter(|served| served.process == reading.run_id) {
+            Some(served) => served,
+            None => Served {
+                process: reading.run_id.clone(),
+                sources: self.find_sources(link).await?,
+                commands: None,
+            },
+        };
+        let served = self.served.insert(served);
+        if served.commands.is_none() {
+            served.commands = self.tables.of(link, reading.engine.as_ref()).await?;
+        }
+        let commands = served.commands.clone().unwrap_or_else(Commands::builtin);
+        Ok((served.sources, commands))
+    }
+
+    /// Finds out what the node serves, and says it.
+    async fn find_sources(&self, link: &Link) -> Result<Sources, PollError> {
         let sources = sources::probe(link).await?;
         let Watched { group, shard, node, .. } = &self.watched;
         let said = |source: Option<bool>| source.map_or("unknown", |served| if served { "yes" } else { "no" });
@@ -171,8 +195,7 @@ impl Poller {
             client_list = said(sources.client_list),
             "sources of the node"
         );
-        self.served = Some((process, sources));
-        Ok(())
+        Ok(sources)
     }
 
     /// The sums of all slots, where the node has them and it is time to ask again.

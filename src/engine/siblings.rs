@@ -1,5 +1,6 @@
 //! The other nodes of an observed node's shard: where their primary's stream is, and what they did while the window was open.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -8,6 +9,7 @@ use tracing::debug;
 use super::clock::Clock;
 use crate::analysis::coverage::{NodeTraffic, coverage};
 use crate::analysis::info::Reading;
+use crate::analysis::keyspec::Commands;
 use crate::analysis::signal::{Observation, step};
 use crate::analysis::window::Coverage;
 use crate::model::{Endpoint, OwnCost, Role};
@@ -27,11 +29,13 @@ pub struct Sibling {
 }
 
 /// All of them, as far as they can be reached.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Siblings {
     nodes: Vec<(Sibling, Option<Link>)>,
     /// The observed node's counters and then everybody's, from when the window opened.
     opening: Vec<Option<Counters>>,
+    /// The commands that the observed node knows.
+    commands: Arc<Commands>,
 }
 
 /// A node's counters, and what we had cost it by then.
@@ -49,6 +53,7 @@ impl Siblings {
         Self {
             nodes,
             opening: Vec::new(),
+            commands: Commands::builtin(),
         }
     }
 
@@ -60,7 +65,8 @@ impl Siblings {
     }
 
     /// Reads everybody's counters, right before the window opens.
-    pub(super) async fn open(&mut self, observed: &Link, clock: Clock) {
+    pub(super) async fn open(&mut self, observed: &Link, commands: &Arc<Commands>, clock: Clock) {
+        self.commands = Arc::clone(commands);
         self.opening = self.counters(observed, clock).await;
     }
 
@@ -79,23 +85,24 @@ impl Siblings {
     }
 
     async fn counters(&self, observed: &Link, clock: Clock) -> Vec<Option<Counters>> {
-        let mut counters = vec![read(Some(observed), clock).await];
+        let mut counters = vec![self.read(Some(observed), clock).await];
         for (_, link) in &self.nodes {
-            counters.push(read(link.as_ref(), clock).await);
+            counters.push(self.read(link.as_ref(), clock).await);
         }
         counters
     }
-}
 
-async fn read(link: Option<&Link>, clock: Clock) -> Option<Counters> {
-    let link = link?;
-    let poll = heard(link.endpoint(), probe::poll(link)).await?;
-    let observation = Observation {
-        at: clock.now(),
-        role: poll.role.role(),
-        reading: Reading::parse(&poll.info),
-    };
-    Some(Counters(observation, poll.own))
+    async fn read(&self, link: Option<&Link>, clock: Clock) -> Option<Counters> {
+        let link = link?;
+        let poll = heard(link.endpoint(), probe::poll(link)).await?;
+        let observation = Observation {
+            at: clock.now(),
+            role: poll.role.role(),
+            reading: Reading::parse(&poll.info),
+            commands: Arc::clone(&self.commands),
+        };
+        Some(Counters(observation, poll.own))
+    }
 }
 
 /// What a node did between its two answers; one that wasn't heard has at least a role.
@@ -104,7 +111,7 @@ fn traffic(role: Option<Role>, before: Option<&Counters>, after: Option<&Counter
         return NodeTraffic::unheard(role.unwrap_or(Role::Replica));
     };
     let deltas = step(before, after, &own.since(spent));
-    NodeTraffic::of(after.role, deltas.as_ref())
+    NodeTraffic::of(after.role, deltas.as_ref(), &after.commands)
 }
 
 async fn heard<Answer>(endpoint: &Endpoint, asked: impl Future<Output = Result<Answer, LinkError>>) -> Option<Answer> {

@@ -22,10 +22,11 @@ use super::settings::{BandwidthSettings, GuardSettings};
 use super::siblings::Siblings;
 use crate::analysis::bandwidth::Survey;
 use crate::analysis::info::Reading;
+use crate::analysis::keyspec::Commands;
 use crate::analysis::window::{Coverage, WindowEnd};
 use crate::model::{Bytes, Timestamp};
 use crate::node::sizes::{SizeLimits, Sizes};
-use crate::node::{Cut, Link, LinkError, ServerLimit, watch};
+use crate::node::{CommandTables, Cut, Link, LinkError, ServerLimit, watch};
 
 /// Between the two looks before a window: long enough for rates, short enough for a round.
 const FIRST_SPAN: Duration = Duration::from_millis(500);
@@ -156,6 +157,8 @@ pub struct Admission {
     pub duration: Duration,
     /// Where replication comes from, as MONITOR will show it.
     pub masters: Vec<String>,
+    /// The commands that the node knows.
+    pub commands: Arc<Commands>,
     /// For the reader.
     pub progress: Arc<Progress>,
 }
@@ -176,7 +179,7 @@ pub async fn ask(
     plan: WindowPlan,
     watched: Watched,
     settings: GuardSettings,
-    clock: Clock,
+    (clock, tables): (Clock, CommandTables),
 ) -> Result<Admission, Unguarded> {
     let link = watched.reach.link(&watched.endpoint).await?;
     let mut siblings = Siblings::connect(&watched.reach, &plan.siblings).await;
@@ -193,6 +196,8 @@ pub async fn ask(
     let limit = watch::server_limit(&link).await?;
     let masters = link.client_list_masters().await?;
     let other_monitor = other_monitor(&link, &before.reading).await?;
+    let commands = tables.of(&link, before.reading.engine.as_ref()).await?;
+    let commands = commands.unwrap_or_else(Commands::builtin);
     rest.await;
     let after = eye.look(None, &siblings).await?;
     let history = History::new(after.clone());
@@ -205,7 +210,7 @@ pub async fn ask(
     };
     let duration = admit(&candidate, plan.duration, &settings)?;
     tell_limit(&plan, limit, duration);
-    siblings.open(&link, clock).await;
+    siblings.open(&link, &commands, clock).await;
     let masters = masters.into_iter().map(|client| client.address).collect();
     let warden = Warden {
         plan,
@@ -222,6 +227,7 @@ pub async fn ask(
         warden,
         duration,
         masters,
+        commands,
         progress,
     })
 }

@@ -22,7 +22,7 @@ use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd};
 use crate::archive::{Archive, RawLog, RawLogs, Sample, Sampler};
 use crate::model::{Bytes, Timestamp};
 use crate::node::sizes::Sizes;
-use crate::node::{Chunk, Tap, TapError, TapSettings};
+use crate::node::{Chunk, CommandTables, Tap, TapError, TapSettings};
 
 use super::clock::Clock;
 use super::live::{Live, Stage};
@@ -37,8 +37,8 @@ const CLOSING_PATIENCE: Duration = Duration::from_secs(1);
 /// What every window needs besides its plan.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// Which arguments are keys.
-    pub commands: Arc<Commands>,
+    /// Which commands the servers know.
+    pub commands: CommandTables,
     /// How keys become patterns.
     pub patterns: PatternSettings,
     /// How much is kept.
@@ -139,7 +139,8 @@ pub async fn open(
     guards: GuardSettings,
     handle: Handle,
 ) -> Result<OpenWindow, NoWindow> {
-    let asked = handle.spawn(warden::ask(plan.clone(), watched.clone(), guards, reading.clock));
+    let asking = (reading.clock, reading.commands.clone());
+    let asked = handle.spawn(warden::ask(plan.clone(), watched.clone(), guards, asking));
     let admission = asked.await.map_err(|_| NoWindow::Stopping)??;
     let settings = TapSettings {
         primary_allowed: plan.primary_allowed,
@@ -155,7 +156,8 @@ pub async fn open(
         keeps_lines: reading.bandwidth.enabled,
         ..reading.tally.clone()
     };
-    let mut tally = Tally::new(&kept, reading.commands.clone(), normaliser, reading.seed);
+    let commands = Arc::clone(&admission.commands);
+    let mut tally = Tally::new(&kept, commands, normaliser, reading.seed);
     tally.set_masters(admission.masters);
     let since = Instant::now();
     let stage = Stage::Open {
@@ -174,7 +176,7 @@ pub async fn open(
                 .as_ref()
                 .map(|logs| logs.begin(&plan.shard, reading.clock.now())),
         },
-        commands: reading.commands.clone(),
+        commands: admission.commands,
         bandwidth: reading.bandwidth.clone(),
         top: reading.tally.top,
         clock: reading.clock,
@@ -195,6 +197,11 @@ impl OpenWindow {
     /// When the stream began.
     pub fn opened(&self) -> Timestamp {
         self.opened
+    }
+
+    /// The commands that the node knows.
+    pub fn commands(&self) -> Arc<Commands> {
+        Arc::clone(&self.commands)
     }
 
     /// Drains the stream until something ends the window. Beside it comes what was drawn for the archive.

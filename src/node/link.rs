@@ -241,7 +241,7 @@ impl Link {
         Ok(lines.lines().filter_map(client_line).collect())
     }
 
-    async fn ask(&self, command: Command) -> Result<Value, LinkError> {
+    pub(super) async fn ask(&self, command: Command) -> Result<Value, LinkError> {
         let mut answers = self.pipeline(vec![command]).await?;
         answers.pop().unwrap_or(Err(LinkError::Closed(self.endpoint.clone())))
     }

@@ -4,6 +4,7 @@
 //! node, [`Tap`] is the byte stream of MONITOR. It refuses to know what the bytes mean.
 
 mod account;
+pub mod commands;
 mod credentials;
 mod error;
 mod greeting;
@@ -29,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use crate::model::Endpoint;
 
 pub use account::{Account, Accounts};
+pub use commands::CommandTables;
 pub use credentials::{AuthSettings, AwsIdentity, Credentials, CredentialsError};
 pub use error::LinkError;
 pub use limit::ServerLimit;

@@ -4,27 +4,42 @@ use std::collections::BTreeSet;
 
 use hotshard::analysis::keyspec::{Commands, Keys};
 
+use crate::commands::told;
 use crate::harness::resp::{Connection, Value};
 use crate::harness::server::{Server, ServerPlan};
 
 #[tokio::test]
 async fn keys_are_where_redis_says() {
-    check(Server::redis()).await;
+    check(Server::redis(), false).await;
 }
 
 #[tokio::test]
 async fn keys_are_where_valkey_says() {
-    check(Server::valkey8()).await;
+    check(Server::valkey8(), false).await;
+}
+
+/// With the commands that the table doesn't have.
+#[tokio::test]
+async fn keys_are_where_a_newer_server_says() {
+    check(Server::valkey9(), true).await;
 }
 
 /// Asks for the keys of many calls of every command; each command with keys must be answered at least once.
-async fn check(plan: ServerPlan) {
+async fn check(plan: ServerPlan, with_its_own: bool) {
     let server = plan.start().await;
     let mut connection = server.connect().await;
-    let commands = Commands::builtin();
+    let commands = match with_its_own {
+        true => Commands::of_server(&told(&server).await),
+        false => Commands::builtin(),
+    };
     let mut unanswered = BTreeSet::new();
     let mut differences = Vec::new();
-    for command in commands.all() {
+    let known = if with_its_own {
+        Commands::builtin().all().len()
+    } else {
+        0
+    };
+    for command in &commands.all()[known..] {
         let calls = calls(&command.name);
         let answers = ask(&mut connection, &calls).await;
         let mut answered = 0;

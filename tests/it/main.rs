@@ -8,6 +8,7 @@ mod archive;
 mod bandwidth;
 mod check_connect;
 mod cli;
+mod commands;
 mod config;
 mod connecting;
 mod dashboards;

@@ -6,9 +6,12 @@ use std::time::Duration;
 use hotshard::model::{Endpoint, Group, GroupId, GroupKey, Region, Role, Slot};
 use hotshard::node::survey::{Reach, survey};
 use hotshard::node::{Accounts, Credentials, Dialer};
+use tokio::net::TcpListener;
 
 use crate::connecting::{SETTINGS, encrypted, endpoint, login, plain, trusting};
 use crate::harness::cluster::Cluster;
+use crate::harness::figures::Figures;
+use crate::harness::hotshard::Hotshard;
 use crate::harness::server::Server;
 use crate::harness::tls::Authority;
 use crate::harness::wait::eventually;
@@ -29,6 +32,39 @@ fn key() -> GroupKey {
         region: Region::new(""),
         id: GroupId::new("orders"),
     }
+}
+
+/// Nodes written down one by one: the cluster still says who owns which slots, and one that hangs delays nobody.
+#[tokio::test]
+async fn shards_that_are_given_node_by_node_know_their_slots() {
+    let cluster = Cluster::shaped(Server::redis(), 3, 0).await;
+    let hanging = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let silent = hanging.local_addr().expect("it is bound");
+    let shards = cluster.shards().await;
+    let given = shards.iter().enumerate().map(|(number, shard)| {
+        let address = cluster.servers[shard.primary].address;
+        format!("\"{address}:shard-{number}\"")
+    });
+    let given: Vec<String> = given.collect();
+    let daemon = Hotshard::serve(&format!(
+        "[[groups]]\nid = \"orders\"\nendpoints = [\"{silent}:a\", {}]\n[poll]\ninterval = \"1s\"\n[monitor]\nenabled = false\n",
+        given.join(", ")
+    ))
+    .await;
+    for (number, shard) in shards.iter().enumerate() {
+        let (name, owned): (_, usize) = (
+            format!("shard-{number}"),
+            shard.slots.iter().map(ExactSizeIterator::len).sum(),
+        );
+        let slots = eventually("its slots are known", SOON, async || {
+            let figures = Figures::of(daemon.metrics().await);
+            figures
+                .find("hotshard_shard_slots", &[("shard", &name)])
+                .ok_or("not yet")
+        });
+        assert_eq!(slots.await, owned as f64);
+    }
+    daemon.stop().await;
 }
 
 async fn found(reach: &Reach, seeds: &[Endpoint], previous: Option<&Group>) -> Group {

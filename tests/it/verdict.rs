@@ -20,7 +20,7 @@ use hotshard::metrics::snapshot::Snapshot;
 use hotshard::model::{PerSecond, Ratio, Timestamp};
 use hotshard::node::simulated::{Act, Planted, Scenario, Stage};
 use hotshard::node::survey::Reach;
-use hotshard::node::{Accounts, Credentials, Dialer, LinkSettings};
+use hotshard::node::{Accounts, CommandTables, Credentials, Dialer, LinkSettings};
 use hotshard::schedule::Schedule;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -79,7 +79,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
         searches: Vec::new(),
         discovery_interval: settings.discovery.interval,
         reading: window::Reading {
-            commands: Commands::builtin(),
+            commands: CommandTables::default(),
             patterns: PatternSettings::default(),
             tally: TallySettings::default(),
             bandwidth: Settings::defaults().bandwidth,

@@ -3,7 +3,6 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use hotshard::analysis::keyspec::Commands;
 use hotshard::analysis::pattern::PatternSettings;
 use hotshard::analysis::tally::TallySettings;
 use hotshard::analysis::window::{ClosedWindow, WindowEnd};
@@ -18,7 +17,7 @@ use hotshard::engine::warden::GuardThread;
 use hotshard::engine::window::{NoWindow, OpenWindow, Reading, open};
 use hotshard::model::{Bytes, GroupKey, Ratio, Role};
 use hotshard::node::survey::Reach;
-use hotshard::node::{Account, Accounts, Credentials, Tap, TapSettings};
+use hotshard::node::{Account, Accounts, CommandTables, Credentials, Tap, TapSettings};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -111,7 +110,7 @@ impl<'a> Window<'a> {
             },
         };
         let reading = Reading {
-            commands: Commands::builtin(),
+            commands: CommandTables::default(),
             patterns: PatternSettings::default(),
             tally: TallySettings::default(),
             bandwidth: Settings::defaults().bandwidth,

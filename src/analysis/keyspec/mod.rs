@@ -101,13 +101,17 @@ impl Commands {
         Arc::clone(&BUILTIN)
     }
 
-    /// Those of the table and those that a server has beyond it.
-    pub fn with_server(server: &[ServerCommand]) -> Self {
-        let mut commands = Self::clone(&Self::builtin());
+    /// Those of the table and those that a server has beyond it; the table itself if there are none.
+    pub fn of_server(server: &[ServerCommand]) -> Arc<Self> {
+        let builtin = Self::builtin();
+        let mut commands = Self::clone(&builtin);
         for command in server {
             commands.add_server(command);
         }
-        commands
+        if commands.rows.len() == builtin.rows.len() {
+            return builtin;
+        }
+        Arc::new(commands)
     }
 
     /// The command of that name in upper case, a subcommand's as `CONFIG|GET`.
@@ -331,7 +335,7 @@ mod tests {
             step,
             ..ServerCommand::default()
         };
-        let commands = Commands::with_server(&[
+        let commands = Commands::of_server(&[
             module("json.mget", 1, -2, 1),
             module("get", 2, 2, 1),
             module("m|sub", 2, 2, 1),

@@ -16,6 +16,7 @@ fn observation(role: Role, text: &str, at: u64) -> Observation {
         at: Timestamp(theirs),
         role,
         reading,
+        commands: Commands::builtin(),
     }
 }
 
@@ -127,6 +128,7 @@ fn counters(counters: &str, process: &str, at: u64) -> Observation {
         at: Timestamp(at),
         role: Role::Primary,
         reading: Reading::parse(&text),
+        commands: Commands::builtin(),
     }
 }
 
@@ -199,6 +201,7 @@ fn before_6_2_time_is_ours() {
         at: Timestamp(at),
         role: Role::Primary,
         reading: Reading::parse(text),
+        commands: Commands::builtin(),
     };
     let deltas = step(&at(1_000_000), &at(16_000_000), &OwnCost::default()).expect("one process");
     assert_eq!((deltas.span, deltas.cpu), (Some(Duration::from_secs(15)), None));

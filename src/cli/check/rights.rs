@@ -20,6 +20,9 @@ const LATER: [(&str, &str); 4] = [
 /// What only Valkey has.
 const VALKEY: (&str, &str) = ("8.1", " +commandlog|get");
 
+/// What is asked for if it may be, and done without if not.
+const OPTIONAL: &str = "With +multi +discard hotshard tells from the start whether MONITOR is allowed (node_source), not only after a window.";
+
 /// The ACL rule for each version, and the IAM policy where AWS is asked.
 pub(super) fn describe(settings: &Settings) -> String {
     let mut text =
@@ -45,7 +48,7 @@ fn rules(text: &mut String) -> std::fmt::Result {
     for (name, version, valkey) in versions {
         writeln!(text, "  {name}:\n    {}", rule(version, valkey))?;
     }
-    Ok(())
+    writeln!(text, "  {OPTIONAL}")
 }
 
 fn rule(version: &str, valkey: bool) -> String {

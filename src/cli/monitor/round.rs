@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::absence::Absence;
 use super::progress::Progress;
-use crate::analysis::keyspec::Commands;
 use crate::analysis::report::{Report, Source as Origin};
 use crate::analysis::tally::TallySettings;
 use crate::archive::{Archive, RawLogs};
@@ -27,6 +26,7 @@ use crate::metrics::ledger::Ledger;
 use crate::metrics::published::Published;
 use crate::metrics::snapshot::{GroupSnapshot, NodeSnapshot, Snapshot};
 use crate::model::{GroupKey, Role, ShardId};
+use crate::node::CommandTables;
 use crate::node::survey::Reach;
 
 /// How often it is looked whether there is something to show.
@@ -130,7 +130,7 @@ impl Round {
             guards: settings.guards,
             discovery_interval: settings.discovery.interval,
             reading: window::Reading {
-                commands: Commands::builtin(),
+                commands: CommandTables::default(),
                 patterns: settings.patterns,
                 tally: TallySettings::default(),
                 seed,

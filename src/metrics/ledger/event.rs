@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::analysis::info::Reading;
+use crate::analysis::keyspec::Commands;
 use crate::analysis::slot_stats::SlotStats;
 use crate::analysis::window::ClosedWindow;
 use crate::metrics::snapshot::{ArchiveSnapshot, Sources};
@@ -107,6 +108,8 @@ pub struct PollAnswer {
     pub reading: Reading,
     /// ROLE.
     pub role: Role,
+    /// The commands it knows.
+    pub commands: Arc<Commands>,
     /// What we caused on it since the last answer.
     pub own: OwnCost,
     /// Which sources it serves, as far as that was found out this time.

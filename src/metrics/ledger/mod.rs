@@ -162,13 +162,17 @@ impl Ledger {
                     .into_iter()
                     .for_each(|node| node.set_circuit(*open));
             }
-            Event::WindowSkipped { group, shard, reason }
-            | Event::WindowFailed {
-                group, shard, reason, ..
+            Event::WindowSkipped { group, shard, reason } => self.window_skipped(group, shard, reason),
+            Event::WindowFailed {
+                group,
+                shard,
+                node,
+                reason,
             } => {
-                self.shard(group, shard)
+                self.window_skipped(group, shard, reason);
+                self.node(group, node)
                     .into_iter()
-                    .for_each(|shard| shard.windows.skipped(reason));
+                    .for_each(|node| node.window_failed(reason));
             }
             Event::RoundEnded(group) => {
                 if let Some(account) = self.groups.get_mut(group) {
@@ -194,6 +198,12 @@ impl Ledger {
             last_reload_successful: self.last_reload_successful,
             archive: self.archive.clone(),
         }
+    }
+
+    fn window_skipped(&mut self, group: &GroupKey, shard: &ShardId, reason: &'static str) {
+        self.shard(group, shard)
+            .into_iter()
+            .for_each(|shard| shard.windows.skipped(reason));
     }
 
     fn window_closed(&mut self, window: &Arc<ClosedWindow>) {

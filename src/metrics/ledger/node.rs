@@ -15,6 +15,9 @@ use crate::analysis::slot_stats::{SlotLoad, SlotStats};
 use crate::metrics::snapshot::{NodeGauges, NodeSnapshot, Sources};
 use crate::model::{Bytes, Node, Role, Timestamp};
 
+/// Why no window opens on a node that knows no MONITOR.
+const NO_MONITOR: &str = "no_monitor";
+
 /// What is known of a node.
 #[derive(Debug)]
 pub(super) struct NodeAccount {
@@ -111,6 +114,7 @@ impl NodeAccount {
             at,
             role: answer.role,
             reading: answer.reading.clone(),
+            commands: Arc::clone(&answer.commands),
         };
         self.totals.introduce(&observation.reading);
         self.started = self
@@ -145,11 +149,20 @@ impl NodeAccount {
         *self.poll_failures.entry(reason).or_default() += 1;
     }
 
+    /// A window is about to open on it, so the server has let MONITOR pass.
     pub(super) fn window_opened(&mut self, at: Timestamp) {
+        self.sources.monitor = Some(true);
         self.windows.push(OpenSpan {
             opened: at,
             closed: None,
         });
+    }
+
+    /// None could be opened.
+    pub(super) fn window_failed(&mut self, reason: &str) {
+        if reason == NO_MONITOR {
+            self.sources.monitor = Some(false);
+        }
     }
 
     pub(super) fn window_closed(&mut self, opened: Timestamp, closed: Timestamp) {

@@ -115,6 +115,30 @@ fn a_pattern_that_comes_back_does_not_bring_its_past() {
 }
 
 #[test]
+fn a_window_that_opened_tells_that_the_node_serves_monitor() {
+    let mut world = World::new([("a-1", Server::new(Role::Primary, Load::default()))]);
+    world.pass(world::POLL);
+    assert_eq!(world.node("a-1").sources.monitor, None);
+    open(&mut world, "a-1");
+    assert_eq!(world.node("a-1").sources.monitor, Some(true));
+}
+
+#[test]
+fn a_node_without_monitor_is_told_by_the_window_that_failed() {
+    let mut world = World::new([("a-1", Server::new(Role::Primary, Load::default()))]);
+    let mut fail = |reason| {
+        world.ledger.apply(&Event::WindowFailed {
+            group: world::key(),
+            shard: shard_of("a-1"),
+            node: NodeId::from("a-1"),
+            reason,
+        });
+        world.node("a-1").sources.monitor
+    };
+    assert_eq!((fail("closed"), fail("no_monitor")), (None, Some(false)));
+}
+
+#[test]
 fn commands_past_the_limit_and_what_is_only_estimated_are_other() {
     let limits = LimitSettings {
         commands_max: 1,

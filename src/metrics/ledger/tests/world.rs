@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::analysis::info::Reading;
+use crate::analysis::keyspec::Commands;
 use crate::metrics::ledger::{Event, Ledger, LedgerSettings, PollAnswer};
 use crate::metrics::snapshot::{NodeSnapshot, ShardSnapshot, Snapshot, Sources};
 use crate::model::{Bytes, Endpoint, Group, GroupKey, Node, NodeId, OwnCost, Region, Role, Shard, ShardId, Timestamp};
@@ -269,6 +270,7 @@ fn answer(server: &Server, at: Timestamp) -> PollAnswer {
     PollAnswer {
         reading: server.info(at),
         role: server.role,
+        commands: Commands::builtin(),
         own: OwnCost {
             commands: BTreeMap::from([("INFO", infos)]),
             bytes_in: Bytes(0),
