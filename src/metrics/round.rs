@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::snapshot::{GroupSnapshot, ShardSnapshot, SignalSnapshot};
 use crate::analysis::diagnosis::{CommandCost, Seen, ShardEvidence, diagnose};
 use crate::analysis::report::{Missing, Observation, Report, ReportSettings, SignalFigures, SignalReading, Source};
+use crate::analysis::slot_stats::SlotLoad;
 use crate::model::ShardId;
 
 /// What the nodes' counters tell about a shard's last minute beyond its signals.
@@ -17,6 +18,8 @@ pub struct Circumstances {
     pub costs: BTreeMap<Arc<str>, CommandCost>,
     /// Connections accepted a second.
     pub connections_per_second: Option<f64>,
+    /// What each of its slots does, where the servers count by slot.
+    pub slot_loads: Arc<[SlotLoad]>,
     /// Whether somebody else reads a MONITOR stream.
     pub other_monitor: bool,
 }
@@ -54,7 +57,7 @@ pub fn report(
     }
 }
 
-fn evidence<'a>(shard: &'a ShardSnapshot, circumstances: &Circumstances) -> ShardEvidence<'a> {
+fn evidence<'a>(shard: &'a ShardSnapshot, circumstances: &'a Circumstances) -> ShardEvidence<'a> {
     ShardEvidence {
         shard: shard.id.clone(),
         slots: shard.slots,
@@ -68,6 +71,7 @@ fn evidence<'a>(shard: &'a ShardSnapshot, circumstances: &Circumstances) -> Shar
         }),
         costs: circumstances.costs.clone(),
         connections_per_second: circumstances.connections_per_second,
+        slot_loads: &circumstances.slot_loads,
         other_monitor: circumstances.other_monitor,
     }
 }

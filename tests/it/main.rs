@@ -28,6 +28,7 @@ mod real_servers;
 mod reload;
 mod replication_lag;
 mod repository;
+mod resharding;
 mod scraping;
 mod service;
 mod serving;

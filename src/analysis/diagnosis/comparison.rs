@@ -1,6 +1,7 @@
 //! One shard in one signal beside the group's others.
 
 use super::evidence::ShardEvidence;
+use super::resharding::Prospects;
 use crate::analysis::status::Signal;
 
 /// A shard, the others, and what is compared.
@@ -9,15 +10,17 @@ pub(super) struct Comparison<'a> {
     pub(super) all: &'a [ShardEvidence<'a>],
     place: usize,
     pub(super) signal: Signal,
+    pub(super) prospects: &'a Prospects,
 }
 
 impl<'a> Comparison<'a> {
-    pub(super) fn new(all: &'a [ShardEvidence<'a>], place: usize, signal: Signal) -> Self {
+    pub(super) fn new(all: &'a [ShardEvidence<'a>], prospects: &'a Prospects, place: usize, signal: Signal) -> Self {
         Self {
             here: &all[place],
             all,
             place,
             signal,
+            prospects,
         }
     }
 

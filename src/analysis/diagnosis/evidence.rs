@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::analysis::report::{SignalFigures, SignalReading};
+use crate::analysis::slot_stats::SlotLoad;
 use crate::analysis::status::Signal;
 use crate::analysis::window::{Coverage, WindowStats};
 use crate::model::{Ratio, Role, ShardId};
@@ -24,6 +25,8 @@ pub struct ShardEvidence<'a> {
     pub costs: BTreeMap<Arc<str>, CommandCost>,
     /// Connections accepted a second, all nodes.
     pub connections_per_second: Option<f64>,
+    /// What each of its slots does, by the servers' own counters; empty where they don't count by slot.
+    pub slot_loads: &'a [SlotLoad],
     /// Whether somebody else reads a MONITOR stream of one of its nodes.
     pub other_monitor: bool,
 }

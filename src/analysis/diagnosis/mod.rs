@@ -30,6 +30,7 @@ pub use finding::{Cause, Finding};
 
 use self::comparison::Comparison;
 use self::finding::Suspect;
+use self::resharding::Prospects;
 use crate::analysis::status::Signal;
 
 /// A cause accounts for at least this part of what the shard does more than the others.
@@ -50,7 +51,11 @@ pub fn diagnose(shards: &[ShardEvidence<'_>], previous: &[Finding]) -> Vec<Findi
             .total_cmp(&heat(*one))
             .then_with(|| shards[*one].shard.cmp(&shards[*other].shard))
     });
-    let mut findings: Vec<Finding> = hottest.into_iter().flat_map(|place| of_shard(shards, place)).collect();
+    let prospects = Prospects::default();
+    let findings = hottest
+        .into_iter()
+        .flat_map(|place| of_shard(shards, &prospects, place));
+    let mut findings: Vec<Finding> = findings.collect();
     for finding in &mut findings {
         finding.new_since_last_round = !previous.iter().any(|known| known.is_about_the_same(finding));
     }
@@ -58,11 +63,11 @@ pub fn diagnose(shards: &[ShardEvidence<'_>], previous: &[Finding]) -> Vec<Findi
 }
 
 /// What one shard suffers from, by signal. Bytes come before CPU: large replies cost both.
-fn of_shard(shards: &[ShardEvidence<'_>], place: usize) -> Vec<Finding> {
+fn of_shard(shards: &[ShardEvidence<'_>], prospects: &Prospects, place: usize) -> Vec<Finding> {
     let mut fat: Option<Suspect> = None;
     let mut findings = Vec::new();
     for signal in Signal::ALL {
-        let compared = Comparison::new(shards, place, signal);
+        let compared = Comparison::new(shards, prospects, place, signal);
         if !compared.is_hot() {
             continue;
         }

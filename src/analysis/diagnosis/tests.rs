@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::*;
 use crate::analysis::report::{SignalFigures, SignalReading};
 use crate::analysis::slot;
+use crate::analysis::slot_stats::SlotLoad;
 use crate::analysis::status::{Standing, StatusSettings, StatusTracker, compare};
 use crate::analysis::window::{Counted, Coverage, KeyCount, PatternCount, SignatureCount, WindowStats};
-use crate::model::{Ratio, Role, ShardId};
+use crate::model::{PerSecond, Ratio, Role, ShardId, Slot};
 
 /// Commands of ordinary traffic in each shard's window of ten seconds.
 const ORDINARY: u64 = 10_000;
@@ -24,6 +25,8 @@ struct Shard {
     coverage: Option<(f64, f64)>,
     unseen: f64,
     blind: bool,
+    /// Reads a second that a slot has and no window sees.
+    hidden: Option<(Slot, f64)>,
     costs: BTreeMap<Arc<str>, CommandCost>,
 }
 
@@ -205,6 +208,12 @@ impl Shard {
             "coverage" => self.coverage = Some((parts[0].parse().expect("reads"), parts[1].parse().expect("writes"))),
             "unseen" => self.unseen = times as f64,
             "blind" => self.blind = true,
+            "hidden" => {
+                let slot = Slot::new(parts[1].parse().expect("a slot's number")).expect("a slot");
+                self.hidden = Some((slot, times as f64));
+                self.unseen = times as f64;
+                self.coverage = Some((0.1, 1.0));
+            }
             _ => panic!("{word} says nothing"),
         }
     }
@@ -259,8 +268,32 @@ fn figures(shards: &[Shard], place: usize) -> SignalFigures {
     }
 }
 
+/// What the servers would count for each slot.
+fn slot_loads(shard: &Shard) -> Vec<SlotLoad> {
+    let seen = shard
+        .stats
+        .slots
+        .iter()
+        .map(|(slot, count)| (*slot, *count as f64 / 10.0));
+    let load = |(slot, reads): (Slot, f64)| SlotLoad {
+        slot,
+        cpu: Some(Ratio(reads * 0.000_2)),
+        output: Some(PerSecond(reads * 1000.0)),
+    };
+    seen.chain(shard.hidden).map(load).collect()
+}
+
 fn findings(story: &str, previous: &[Finding]) -> Vec<Finding> {
+    told(story, previous, false)
+}
+
+/// The same where the servers count by slot, if they do.
+fn told(story: &str, previous: &[Finding], counted: bool) -> Vec<Finding> {
     let shards = shards(story);
+    let loads: Vec<Vec<SlotLoad>> = shards
+        .iter()
+        .map(|shard| if counted { slot_loads(shard) } else { Vec::new() })
+        .collect();
     let evidence: Vec<ShardEvidence<'_>> = shards
         .iter()
         .enumerate()
@@ -286,6 +319,7 @@ fn findings(story: &str, previous: &[Finding]) -> Vec<Finding> {
             }),
             costs: shard.costs.clone(),
             connections_per_second: Some(shard.connections),
+            slot_loads: &loads[place],
             other_monitor: shard.monitor,
         })
         .collect();
@@ -442,6 +476,56 @@ fn an_uneven_share_of_slots_is_told_from_a_hot_key() {
     );
     let key = findings("1 slots=7000 key=20000,product:7:stock", &[]);
     assert_eq!(key[0].cause, Cause::SingleKey);
+}
+
+/// The first finding's answer to whether more shards would help, where the servers count by slot; the sentence has each of these.
+fn check_outlook(story: &str, helps: Option<bool>, sentence: &[&str]) {
+    let found = told(story, &[], true).remove(0);
+    let evidence = found.evidence.join("\n");
+    assert_eq!(found.resharding_helps, helps, "{evidence}");
+    for part in sentence {
+        assert!(evidence.contains(part), "{part} in\n{evidence}");
+    }
+}
+
+#[test]
+fn the_servers_own_counters_tell_whether_more_shards_help() {
+    let story = "2 key=20000,product:7:stock";
+    check_outlook(
+        story,
+        Some(false),
+        &[
+            "more shards: no, slot 14757 alone carries 33 % of the group's CPU time for commands, caused by product:7:stock,",
+            "and a slot can't be split; the hottest would carry at best 1.5 × the median of the others with 4 shards, \
+             2.0 × with 5, 3.4 × with 8",
+        ],
+    );
+    check_outlook(
+        "0 pattern=12000,export:",
+        Some(true),
+        &["more shards: yes, the hottest would carry at best 1.0 × the median of the others with 4 shards"],
+    );
+}
+
+#[test]
+fn slots_that_no_window_saw_are_counted_by_the_servers() {
+    check_outlook(
+        "2 hidden=3000,6392",
+        Some(false),
+        &[
+            "more shards: no, slot 6392 alone carries 43 % of the group's CPU time for commands and a slot can't be split",
+        ],
+    );
+    assert_eq!(findings("2 hidden=3000,6392", &[])[0].resharding_helps, None);
+}
+
+#[test]
+fn large_replies_have_slots_where_the_servers_count_bytes() {
+    check_outlook(
+        "2 large=10,export:{ID}:blob hidden=20000,6392 coverage=1.0,1.0",
+        Some(false),
+        &["slot 6392 alone carries"],
+    );
 }
 
 #[test]

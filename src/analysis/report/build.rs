@@ -141,6 +141,7 @@ impl<'a> Observation<'a> {
             }),
             costs: BTreeMap::new(),
             connections_per_second: None,
+            slot_loads: &[],
             other_monitor: false,
         }
     }

@@ -29,7 +29,9 @@ pub(super) struct ShardAccount {
     pub(super) slots: Option<SlotSet>,
     pub(super) windows: WindowAccount,
     slots_max: usize,
-    slot_loads: Vec<SlotLoad>,
+    /// Of all its slots, where the servers count by slot.
+    slot_loads: Arc<[SlotLoad]>,
+    hottest_slots: Vec<SlotLoad>,
     commands_total: CappedTotals<u64>,
     command_cpu_total: CappedTotals<Duration>,
     recent: RecentWork,
@@ -63,7 +65,8 @@ impl ShardAccount {
             slots: None,
             windows: WindowAccount::new(&settings.limits),
             slots_max: settings.limits.slots_max,
-            slot_loads: Vec::new(),
+            slot_loads: Arc::default(),
+            hottest_slots: Vec::new(),
             commands_total: CappedTotals::new(settings.limits.commands_max),
             command_cpu_total: CappedTotals::new(settings.limits.commands_max),
             recent: RecentWork::new(settings.rate_window),
@@ -77,6 +80,7 @@ impl ShardAccount {
 
     pub(super) fn configure(&mut self, settings: &LedgerSettings) {
         self.windows.configure(&settings.limits);
+        self.slots_max = settings.limits.slots_max;
         self.commands_total.cap(settings.limits.commands_max);
         self.command_cpu_total.cap(settings.limits.commands_max);
     }
@@ -120,8 +124,8 @@ impl ShardAccount {
 
     /// Adds its nodes up. While roles move from node to node the parts don't fit together, so the last figures stand for a while.
     pub(super) fn add_up(&mut self, nodes: &[&NodeAccount]) {
-        let loads = together(nodes.iter().flat_map(|node| node.slot_loads()));
-        self.slot_loads = hottest(&loads, self.slots_max);
+        self.slot_loads = together(nodes.iter().flat_map(|node| node.slot_loads())).into();
+        self.hottest_slots = hottest(&self.slot_loads, self.slots_max);
         if is_in_motion(nodes) && self.held < HELD_MAX {
             self.held += 1;
             return;
@@ -139,6 +143,7 @@ impl ShardAccount {
         Circumstances {
             costs: self.recent.costs(),
             connections_per_second: self.recent.connections_per_second(),
+            slot_loads: Arc::clone(&self.slot_loads),
             other_monitor: self.windows.skipped_last() == Some(OTHER_MONITOR),
         }
     }
@@ -170,7 +175,7 @@ impl ShardAccount {
             incomplete: self.rates.incomplete,
             commands_total: self.commands_total.totals(),
             command_cpu_seconds_total: self.command_cpu_total.totals().into_iter().map(seconds).collect(),
-            slot_loads: self.slot_loads.clone(),
+            slot_loads: self.hottest_slots.clone(),
             script_share: self.rates.script_share().map(Ratio),
             nodes: nodes.iter().map(|node| node.snapshot()).collect(),
             windows: self.windows.snapshot(),

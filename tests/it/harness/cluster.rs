@@ -149,7 +149,28 @@ impl Cluster {
         self.cluster_mode
     }
 
+    /// Moves so many slots from one server to another, both primaries.
+    pub(crate) async fn reshard(&self, from: usize, to: usize, slots: u32) {
+        let name = async |place: usize| self.servers[place].call(&["CLUSTER", "MYID"]).await.text();
+        let (from, to) = (name(from).await, name(to).await);
+        let address = self.servers[0].address.to_string();
+        let mut command = self.manager("reshard");
+        command
+            .arg(address)
+            .args(["--cluster-from", &from, "--cluster-to", &to]);
+        command.args(["--cluster-slots", &slots.to_string(), "--cluster-yes"]);
+        run(command, "move the slots");
+    }
+
     fn form(&self, replicas: usize) {
+        let mut command = self.manager("create");
+        command.args(self.servers.iter().map(|server| server.address.to_string()));
+        command.args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"]);
+        run(command, "form the cluster");
+    }
+
+    /// redis-cli, about to do something with the whole cluster.
+    fn manager(&self, order: &str) -> Command {
         let mut command = Command::new(tool("redis-cli"));
         if let Some(authority) = self.servers[0].authority() {
             command.arg("--tls").arg("--cacert").arg(authority.ca_file());
@@ -159,12 +180,8 @@ impl Cluster {
                 .args(["--user", &account.user, "--no-auth-warning"])
                 .env("REDISCLI_AUTH", &account.password);
         }
-        let addresses = self.servers.iter().map(|server| server.address.to_string());
-        command.args(["--cluster", "create"]).args(addresses);
-        command.args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"]);
-        let output = command.output().expect("redis-cli starts");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "redis-cli cannot form the cluster: {said}");
+        command.args(["--cluster", order]);
+        command
     }
 
     /// CLUSTER SLOTS of the first server that answers: one may be down by the test's own will.
@@ -215,6 +232,12 @@ impl Cluster {
         let place = self.servers.iter().position(|server| server.address.port() == port);
         place.unwrap_or_else(|| panic!("port {port} is none of the cluster's"))
     }
+}
+
+fn run(mut manager: Command, what: &str) {
+    let output = manager.output().expect("redis-cli starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "redis-cli cannot {what}: {said}");
 }
 
 async fn start(plan: &ServerPlan, count: usize) -> Vec<Server> {
