@@ -4,8 +4,8 @@
 //! is decided by [`super::guard`] and [`super::precheck`], which are pure.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -72,6 +72,8 @@ pub struct Progress {
     commands: AtomicU64,
     /// What the server held for us at the last look.
     buffered: AtomicU64,
+    /// Where the stream's client comes from, as MONITOR prints it; known from the first look on.
+    address: OnceLock<String>,
     behind_micros: AtomicU64,
     /// What the server's clock shows when ours shows zero.
     server_clock: AtomicI64,
@@ -103,6 +105,11 @@ impl Progress {
     /// What the server held for us at the guard's last look.
     pub fn buffered(&self) -> Bytes {
         Bytes(self.buffered.load(Ordering::Relaxed))
+    }
+
+    /// Where the stream's client comes from, as MONITOR prints it, once that is known.
+    pub fn address(&self) -> Option<&str> {
+        self.address.get().map(String::as_str)
     }
 
     fn set_server_clock(&self, server: Timestamp, ours: Timestamp) {
@@ -159,6 +166,8 @@ pub struct Admission {
     pub masters: Vec<String>,
     /// The commands that the node knows.
     pub commands: Arc<Commands>,
+    /// Where our own other connections come from, as MONITOR will show them.
+    pub ours: Vec<String>,
     /// For the reader.
     pub progress: Arc<Progress>,
 }
@@ -195,6 +204,11 @@ pub async fn ask(
     let rest = sleep(FIRST_SPAN);
     let limit = watch::server_limit(&link).await?;
     let masters = link.client_list_masters().await?;
+    let can_be_watched = link.version().lists_clients_by_id();
+    let ours = match can_be_watched {
+        true => link.own_addresses().await?,
+        false => Vec::new(),
+    };
     let other_monitor = other_monitor(&link, &before.reading).await?;
     let commands = tables.of(&link, before.reading.engine.as_ref()).await?;
     let commands = commands.unwrap_or_else(Commands::builtin);
@@ -202,7 +216,7 @@ pub async fn ask(
     let after = eye.look(None, &siblings).await?;
     let history = History::new(after.clone());
     let candidate = Candidate {
-        can_be_watched: link.version().lists_clients_by_id(),
+        can_be_watched,
         before,
         after,
         other_monitor,
@@ -228,6 +242,7 @@ pub async fn ask(
         duration,
         masters,
         commands,
+        ours,
         progress,
     })
 }
@@ -362,6 +377,9 @@ impl Eye<'_> {
         let reading = Reading::parse(&sight.info);
         if let Some(server) = reading.server_time {
             self.progress.set_server_clock(server, self.clock.now());
+        }
+        if let Some(client) = &sight.client {
+            self.progress.address.get_or_init(|| client.address.clone());
         }
         Ok(Look {
             at: self.began.elapsed(),

@@ -159,6 +159,7 @@ pub async fn open(
     let commands = Arc::clone(&admission.commands);
     let mut tally = Tally::new(&kept, commands, normaliser, reading.seed);
     tally.set_masters(admission.masters);
+    tally.add_ours(admission.ours);
     let since = Instant::now();
     let stage = Stage::Open {
         since,
@@ -212,7 +213,11 @@ impl OpenWindow {
             Some(WindowEnd::Duration | WindowEnd::Commands | WindowEnd::Bytes)
         );
         let closing = match as_planned {
-            true => closing_counters(&mut self.tap, &mut self.intake).await,
+            true => {
+                // The stream shows the closing INFO too.
+                self.intake.tally.add_ours(self.progress.address());
+                closing_counters(&mut self.tap, &mut self.intake).await
+            }
             false => None,
         };
         // The wall clock may have been set back meanwhile; a window never ends before it began.

@@ -1,6 +1,6 @@
 //! Keeps what our own connections cost a node: one account per node, shared by all connections to it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +18,7 @@ pub struct Account(Arc<Entries>);
 #[derive(Debug, Default)]
 struct Entries {
     commands: Mutex<BTreeMap<&'static str, u64>>,
+    connections: Mutex<BTreeSet<u64>>,
     sent: AtomicU64,
     received: AtomicU64,
 }
@@ -37,10 +38,52 @@ impl Account {
         }
     }
 
+    /// The server's numbers for the connections that are open now.
+    pub fn connections(&self) -> Vec<u64> {
+        let connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.iter().copied().collect()
+    }
+
+    /// Enters an open connection, until what is returned is dropped.
+    pub(super) fn connected(&self, id: u64) -> Connected {
+        let mut connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.insert(id);
+        Connected {
+            account: self.clone(),
+            id,
+        }
+    }
+
     /// Enters one command that the server executed.
     pub(super) fn count(&self, command: &'static str) {
         let mut commands = self.0.commands.lock().unwrap_or_else(PoisonError::into_inner);
         *commands.entry(command).or_default() += 1;
+    }
+}
+
+/// That a connection of ours is open, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Connected {
+    account: Account,
+    id: u64,
+}
+
+impl Connected {
+    /// The server's number for the connection.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        let mut connections = self
+            .account
+            .0
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        connections.remove(&self.id);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::Value;
 use secrecy::ExposeSecret;
 
-use super::account::Account;
+use super::account::{Account, Connected};
 use super::credentials::{self, Credentials, Login};
 use super::raw::{Command, Raw, accepted};
 use super::{Dialer, LinkError};
@@ -17,8 +17,8 @@ pub(super) const CLIENT_NAME: &str = "hotshard";
 /// A connection that is logged in.
 pub(super) struct Greeted {
     pub(super) raw: Raw,
-    /// The server's number for this connection (CLIENT ID).
-    pub(super) client_id: u64,
+    /// The server's number for this connection (CLIENT ID), known to be ours.
+    pub(super) client: Connected,
 }
 
 /// Opens a connection and logs in.
@@ -36,7 +36,10 @@ pub(super) async fn greet(
     let stream = dialer.dial(endpoint).await?;
     let mut raw = Raw::new(endpoint.clone(), stream, account.clone(), answer_timeout);
     match introduce(&mut raw, &logins).await {
-        Ok(client_id) => Ok(Greeted { raw, client_id }),
+        Ok(client_id) => Ok(Greeted {
+            raw,
+            client: account.connected(client_id),
+        }),
         Err(LinkError::Closed(_)) => Err(dialer.explain_silence(endpoint).await),
         Err(error) => Err(error),
     }

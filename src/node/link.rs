@@ -10,7 +10,7 @@ use redis::{AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInf
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::account::{Account, Counted};
+use super::account::{Account, Connected, Counted};
 use super::credentials::{self, Credentials};
 use super::greeting::{self, Greeted, greet};
 use super::raw::{Command, accepted, account_for, spoken};
@@ -87,7 +87,7 @@ pub struct Link {
     driver: JoinHandle<()>,
     account: Account,
     settings: LinkSettings,
-    client_id: u64,
+    client: Connected,
     version: Version,
     logged_in: Instant,
 }
@@ -107,7 +107,7 @@ impl Link {
         account: &Account,
         settings: LinkSettings,
     ) -> Result<Self, LinkError> {
-        let Greeted { raw, client_id } = greet(dialer, endpoint, credentials, account, settings.answer_timeout).await?;
+        let Greeted { raw, client } = greet(dialer, endpoint, credentials, account, settings.answer_timeout).await?;
         let (connection, driver) = take_over(endpoint, raw.into_stream()?, settings).await?;
         let mut link = Self {
             endpoint: endpoint.clone(),
@@ -115,7 +115,7 @@ impl Link {
             driver,
             account: account.clone(),
             settings,
-            client_id,
+            client,
             version: Version::default(),
             logged_in: Instant::now(),
         };
@@ -130,7 +130,7 @@ impl Link {
 
     /// The server's number for this connection.
     pub fn client_id(&self) -> u64 {
-        self.client_id
+        self.client.id()
     }
 
     /// The server's version.
@@ -221,6 +221,16 @@ impl Link {
     pub async fn client_list_id(&self, id: u64) -> Result<Option<ClientLine>, LinkError> {
         let lines = self.clients(Command::new("CLIENT|LIST").arg("ID").arg(id)).await?;
         Ok(lines.into_iter().next())
+    }
+
+    /// Where our own connections to this node come from, as its MONITOR prints them. (6.2 and later)
+    pub async fn own_addresses(&self) -> Result<Vec<String>, LinkError> {
+        let ours = self.account.connections();
+        let command = ours
+            .into_iter()
+            .fold(Command::new("CLIENT|LIST").arg("ID"), Command::arg);
+        let lines = self.clients(command).await?;
+        Ok(lines.into_iter().map(|client| client.address).collect())
     }
 
     /// Every client. Costly with many: look at `connected_clients` first.

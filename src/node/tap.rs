@@ -13,7 +13,7 @@ use redis::Value;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::account::Account;
+use super::account::{Account, Connected};
 use super::credentials::Credentials;
 use super::greeting::{Greeted, greet};
 use super::link::{self, Version};
@@ -111,7 +111,7 @@ impl Cut {
 pub struct Tap {
     raw: Raw,
     cut: Cut,
-    client_id: u64,
+    client: Connected,
     role: Role,
     version: Version,
     opening_counters: String,
@@ -154,7 +154,7 @@ impl Tap {
         account: &Account,
         settings: TapSettings,
     ) -> Result<Self, TapError> {
-        let Greeted { mut raw, client_id } =
+        let Greeted { mut raw, client } =
             greet(dialer, endpoint, credentials, account, settings.answer_timeout).await?;
         let (role, version) = role_and_version(&mut raw).await?;
         permitted(endpoint, role, settings)?;
@@ -169,7 +169,7 @@ impl Tap {
                 socket: raw.resetting_handle(),
             },
             raw,
-            client_id,
+            client,
             role: role_of_info(&opening_counters).unwrap_or(role),
             version,
             opening_counters,
@@ -189,7 +189,7 @@ impl Tap {
 
     /// The server's number for this connection, for whoever watches or kills it from another one.
     pub fn client_id(&self) -> u64 {
-        self.client_id
+        self.client.id()
     }
 
     /// The node's role when the stream began.

@@ -1,5 +1,6 @@
 //! Windows on real servers: what they see, that they do no harm, and that each ends as it should.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -174,6 +175,12 @@ async fn check_replica(plan: ServerPlan) {
     let stats = &window.stats;
     assert!(stats.writes > 50 && stats.reads > 50, "{stats:?}");
     assert_eq!(stats.replicated, stats.writes, "all writes came by replication");
+    let commands: BTreeSet<&str> = stats.commands_by_name.iter().map(|command| &*command.name).collect();
+    assert_eq!(
+        commands,
+        BTreeSet::from(["GET", "SET"]),
+        "the guard's and the stream's own looks are no load"
+    );
     assert!(window.server_buffer_peak.is_some(), "the guard saw our client");
     let reads = window.coverage.reads.expect("both nodes were heard").0;
     assert!((0.15..0.4).contains(&reads), "coverage of reads {reads}");

@@ -93,6 +93,8 @@ pub struct Tally {
     waiting: Waiting,
     declared: Declared,
     masters: Vec<Box<[u8]>>,
+    /// Where hotshard itself speaks from.
+    ours: Vec<Box<[u8]>>,
     progress: Progress,
     /// The beginning of a line whose end hasn't come.
     partial: Vec<u8>,
@@ -131,6 +133,7 @@ impl Tally {
             waiting: Waiting::new(),
             declared: Declared::default(),
             masters: Vec::new(),
+            ours: Vec::new(),
             progress: Progress::default(),
             partial: Vec::new(),
             long: None,
@@ -176,6 +179,13 @@ impl Tally {
             .into_iter()
             .map(|address| address.as_ref().as_bytes().into())
             .collect();
+    }
+
+    /// Lines from these addresses are hotshard's own: they are lines of the stream, and no load of anybody's.
+    pub fn add_ours<Address: AsRef<str>>(&mut self, addresses: impl IntoIterator<Item = Address>) {
+        let addresses = addresses.into_iter();
+        self.ours
+            .extend(addresses.map(|address| Box::from(address.as_ref().as_bytes())));
     }
 
     /// The stream has ended.

@@ -142,6 +142,22 @@ fn replicated_lines_belong_to_no_client_and_upkeep_is_no_command() {
 }
 
 #[test]
+fn our_own_lines_are_lines_and_nobodys_load() {
+    let mut tally = tally(&TallySettings::default());
+    tally.add_ours(["10.0.0.9:5000"]);
+    tally.feed(b"1.000001 [0 10.0.0.1:5000] \"GET\" \"a\"\n1.000002 [0 10.0.0.9:5000] \"INFO\" \"stats\"\n");
+    tally.add_ours(["[::1]:7"]);
+    tally.feed(b"1.000003 [0 [::1]:7] \"GET\" \"a\"\n1.000004 [0 10.0.0.9:5001] \"ROLE\"\n");
+    let expected = "\
+        lines 4 commands 2 replicated 0\n\
+        reads 1 writes 0 touches 1\n\
+        commands: GET 1, ROLE 1\n\
+        clients: 10.0.0.1 1, 10.0.0.9 1\n\
+        keys: a 1\n";
+    assert_eq!(shown(&tally.finish()), expected);
+}
+
+#[test]
 fn lines_of_any_length_keep_their_command_and_keys() {
     let value = "\\x00".repeat(100_000);
     let stamp = "1795202082.056681 [0 1.2.3.4:5]";

@@ -238,6 +238,9 @@ impl Tally {
         if self.progress.first.is_none() {
             self.progress.first = Some(time(&buffer[head.stamp..]));
         }
+        if self.ours.iter().any(|ours| **ours == buffer[head.source.clone()]) {
+            return false;
+        }
         let replicated = !self.masters.is_empty() && self.is_master(&buffer[head.source.clone()]);
         if replicated {
             if is_upkeep(&buffer[name]) {
