@@ -22,3 +22,4 @@ pub mod slot_stats;
 pub mod status;
 pub mod tally;
 pub mod window;
+pub mod witness;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::bandwidth::OutputEstimate;
+use super::witness::Testimony;
 use crate::model::{Bytes, GroupKey, NodeId, Ratio, Role, ShardId, Slot, Timestamp};
 
 /// A name with its count: `count` is an upper bound, `count − error` a lower one; `error` is 0 where the count is exact.
@@ -141,6 +142,8 @@ pub struct WindowStats {
     pub distinct_clients: u64,
     /// What was sent to clients, if that was estimated.
     pub output: Option<OutputEstimate>,
+    /// What the nodes themselves told of large replies and of clients; empty for a captured log.
+    pub testimony: Testimony,
 }
 
 impl WindowStats {

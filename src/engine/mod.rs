@@ -7,6 +7,7 @@ pub mod command;
 pub mod conductor;
 pub mod discover;
 pub mod guard;
+mod hearing;
 pub mod live;
 pub mod poller;
 pub mod precheck;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use crate::metrics::snapshot::{GroupSnapshot, NodeSnapshot, ShardSnapshot};
+use crate::metrics::snapshot::{GroupSnapshot, NodeSnapshot, ShardSnapshot, Sources};
 use crate::model::{Endpoint, GroupKey, NodeId, Role, ShardId};
 
 use super::settings::{MonitorSettings, NodeChoice};
@@ -22,6 +22,8 @@ pub struct WindowPlan {
     pub node: NodeId,
     /// Where it listens.
     pub endpoint: Endpoint,
+    /// What it serves beside INFO.
+    pub sources: Sources,
     /// The other nodes of the shard that answer.
     pub siblings: Vec<Sibling>,
     /// Whether the operator allowed to look at a primary.
@@ -164,6 +166,7 @@ impl Rotation {
             shard: shard.id.clone(),
             node: node.id.clone(),
             endpoint: node.endpoint.clone(),
+            sources: node.sources,
             siblings: siblings(shard, node),
             primary_allowed: settings.nodes != NodeChoice::Replica,
             duration: settings.window,
@@ -195,6 +198,7 @@ fn siblings(shard: &ShardSnapshot, observed: &NodeSnapshot) -> Vec<Sibling> {
         Some(Sibling {
             endpoint: node.endpoint.clone(),
             role: node.role?,
+            sources: node.sources,
         })
     });
     siblings.collect()

@@ -7,14 +7,17 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::clock::Clock;
+use super::hearing::{Hearing, Witness};
 use crate::analysis::coverage::{NodeTraffic, coverage};
 use crate::analysis::info::Reading;
 use crate::analysis::keyspec::Commands;
 use crate::analysis::signal::{Observation, step};
 use crate::analysis::window::Coverage;
+use crate::analysis::witness::Words;
+use crate::metrics::snapshot::Sources;
 use crate::model::{Endpoint, OwnCost, Role};
 use crate::node::survey::Reach;
-use crate::node::{Link, LinkError, probe};
+use crate::node::{ClientLine, Link, LinkError, probe};
 
 /// A sibling that doesn't answer within this is done without; the guard waits for nobody else.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -26,6 +29,15 @@ pub struct Sibling {
     pub endpoint: Endpoint,
     /// Its role when the window was planned.
     pub role: Role,
+    /// What it serves beside INFO.
+    pub sources: Sources,
+}
+
+/// The node itself.
+pub(super) struct Observed<'a> {
+    pub(super) link: &'a Link,
+    pub(super) sources: Sources,
+    pub(super) clock: Clock,
 }
 
 /// All of them, as far as they can be reached.
@@ -34,6 +46,7 @@ pub(super) struct Siblings {
     nodes: Vec<(Sibling, Option<Link>)>,
     /// The observed node's counters and then everybody's, from when the window opened.
     opening: Vec<Option<Counters>>,
+    hearing: Hearing,
     /// The commands that the observed node knows.
     commands: Arc<Commands>,
 }
@@ -53,6 +66,7 @@ impl Siblings {
         Self {
             nodes,
             opening: Vec::new(),
+            hearing: Hearing::default(),
             commands: Commands::builtin(),
         }
     }
@@ -64,18 +78,49 @@ impl Siblings {
         Reading::parse(&info).replication.primary_offset
     }
 
-    /// Reads everybody's counters, right before the window opens.
-    pub(super) async fn open(&mut self, observed: &Link, commands: &Arc<Commands>, clock: Clock) {
+    /// Reads everybody's counters, right before the window opens; the observed node's clients may have been listed already.
+    pub(super) async fn open(
+        &mut self,
+        observed: Observed<'_>,
+        commands: &Arc<Commands>,
+        listed: Option<Vec<ClientLine>>,
+    ) {
         self.commands = Arc::clone(commands);
-        self.opening = self.counters(observed, clock).await;
+        self.opening = self.counters(&observed).await;
+        self.hearing = Hearing::open(&self.witnesses(&observed, &self.opening), listed).await;
     }
 
-    /// Reads them again, and says what part of the shard's traffic the observed node's was.
-    pub(super) async fn close(&self, observed: &Link, clock: Clock) -> Coverage {
-        let closing = self.counters(observed, clock).await;
+    /// Reads them again, and says what part of the shard's traffic the observed node's was, and what the nodes tell beside it.
+    pub(super) async fn close(&self, observed: Observed<'_>) -> (Coverage, Words) {
+        let closing = self.counters(&observed).await;
+        let witnesses = self.witnesses(&observed, &closing);
+        let words = self.hearing.close(&witnesses, &self.commands, observed.clock).await;
+        (self.coverage(&closing), words)
+    }
+
+    /// The nodes that answered, the observed one first.
+    fn witnesses<'a>(&'a self, observed: &Observed<'a>, counters: &'a [Option<Counters>]) -> Vec<Option<Witness<'a>>> {
+        let first = (Some(observed.link), observed.sources);
+        let others = self.nodes.iter().map(|(node, link)| (link.as_ref(), node.sources));
+        let witness = |((link, sources), counters): ((Option<&'a Link>, _), &'a Option<Counters>)| {
+            let Counters(observation, _) = counters.as_ref()?;
+            Some(Witness {
+                link: link?,
+                sources,
+                reading: &observation.reading,
+            })
+        };
+        std::iter::once(first)
+            .chain(others)
+            .zip(counters)
+            .map(witness)
+            .collect()
+    }
+
+    fn coverage(&self, closing: &[Option<Counters>]) -> Coverage {
         let roles = std::iter::once(None).chain(self.nodes.iter().map(|(node, _)| Some(node.role)));
         let traffic: Vec<NodeTraffic> = roles
-            .zip(self.opening.iter().zip(&closing))
+            .zip(self.opening.iter().zip(closing))
             .map(|(role, (before, after))| traffic(role, before.as_ref(), after.as_ref()))
             .collect();
         match traffic.split_first() {
@@ -84,10 +129,10 @@ impl Siblings {
         }
     }
 
-    async fn counters(&self, observed: &Link, clock: Clock) -> Vec<Option<Counters>> {
-        let mut counters = vec![self.read(Some(observed), clock).await];
+    async fn counters(&self, observed: &Observed<'_>) -> Vec<Option<Counters>> {
+        let mut counters = vec![self.read(Some(observed.link), observed.clock).await];
         for (_, link) in &self.nodes {
-            counters.push(self.read(link.as_ref(), clock).await);
+            counters.push(self.read(link.as_ref(), observed.clock).await);
         }
         counters
     }
@@ -114,7 +159,10 @@ fn traffic(role: Option<Role>, before: Option<&Counters>, after: Option<&Counter
     NodeTraffic::of(after.role, deltas.as_ref(), &after.commands)
 }
 
-async fn heard<Answer>(endpoint: &Endpoint, asked: impl Future<Output = Result<Answer, LinkError>>) -> Option<Answer> {
+pub(super) async fn heard<Answer>(
+    endpoint: &Endpoint,
+    asked: impl Future<Output = Result<Answer, LinkError>>,
+) -> Option<Answer> {
     match timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => Some(answer),
         Ok(Err(error)) => {

@@ -15,24 +15,23 @@ use tracing::{debug, info, warn};
 
 use super::clock::Clock;
 use super::guard::{History, Look, judge};
+use super::hearing::CLIENTS_LISTED_MAX;
 use super::poller::Watched;
 use super::precheck::{Candidate, Refusal, admit};
 use super::round::WindowPlan;
 use super::settings::{BandwidthSettings, GuardSettings};
-use super::siblings::Siblings;
+use super::siblings::{Observed, Siblings};
 use crate::analysis::bandwidth::Survey;
 use crate::analysis::info::Reading;
 use crate::analysis::keyspec::Commands;
 use crate::analysis::window::{Coverage, WindowEnd};
+use crate::analysis::witness::Words;
 use crate::model::{Bytes, Timestamp};
 use crate::node::sizes::{SizeLimits, Sizes};
-use crate::node::{CommandTables, Cut, Link, LinkError, ServerLimit, watch};
+use crate::node::{ClientLine, CommandTables, Cut, Link, LinkError, ServerLimit, watch};
 
 /// Between the two looks before a window: long enough for rates, short enough for a round.
 const FIRST_SPAN: Duration = Duration::from_millis(500);
-
-/// With more clients than this, listing them all costs the server milliseconds; then nobody is looked for.
-const CLIENTS_LISTED_MAX: u64 = 2_000;
 
 /// A node that doesn't answer questions about its keys within this is left alone.
 const SURVEY_PATIENCE: Duration = Duration::from_secs(2);
@@ -183,6 +182,17 @@ pub struct Watch {
     pub buffer_peak: Option<Bytes>,
 }
 
+/// What is asked when a window is over.
+#[derive(Debug, Default)]
+pub struct LastWords {
+    /// What part of the shard's traffic it could see.
+    pub coverage: Coverage,
+    /// What the shard's nodes tell.
+    pub words: Words,
+    /// With its answers, if it was wanted.
+    pub survey: Option<Survey>,
+}
+
 /// Asks the node whether a window may be opened.
 pub async fn ask(
     plan: WindowPlan,
@@ -209,7 +219,9 @@ pub async fn ask(
         true => link.own_addresses().await?,
         false => Vec::new(),
     };
-    let other_monitor = other_monitor(&link, &before.reading).await?;
+    let clients = list_clients(&link, &before.reading).await?;
+    let monitor = clients.iter().flatten().find(|client| client.monitors());
+    let other_monitor = monitor.map(|client| client.address.clone());
     let commands = tables.of(&link, before.reading.engine.as_ref()).await?;
     let commands = commands.unwrap_or_else(Commands::builtin);
     rest.await;
@@ -224,7 +236,12 @@ pub async fn ask(
     };
     let duration = admit(&candidate, plan.duration, &settings)?;
     tell_limit(&plan, limit, duration);
-    siblings.open(&link, &commands, clock).await;
+    let observed = Observed {
+        link: &link,
+        sources: plan.sources,
+        clock,
+    };
+    siblings.open(observed, &commands, clients).await;
     let masters = masters.into_iter().map(|client| client.address).collect();
     let warden = Warden {
         plan,
@@ -268,17 +285,26 @@ impl Warden {
         }
     }
 
-    /// The window is over: what part of the shard's traffic it could see, and the survey with answers.
-    pub async fn finish(self, mut survey: Option<Survey>, bandwidth: BandwidthSettings) -> (Coverage, Option<Survey>) {
-        let coverage = self.siblings.close(&self.link, self.clock);
-        let coverage = timeout(self.settings.silence_max, coverage).await.unwrap_or_default();
+    /// The window is over: what part of the shard's traffic it could see, what its nodes tell, and the survey with answers.
+    pub async fn finish(self, mut survey: Option<Survey>, bandwidth: BandwidthSettings) -> LastWords {
+        let observed = Observed {
+            link: &self.link,
+            sources: self.plan.sources,
+            clock: self.clock,
+        };
+        let told = timeout(self.settings.silence_max, self.siblings.close(observed)).await;
+        let (coverage, words) = told.unwrap_or_default();
         if let Some(survey) = &mut survey {
             let asked = timeout(SURVEY_PATIENCE, self.ask_sizes(survey, &bandwidth)).await;
             if let Ok(Err(error)) = asked {
                 debug!(%error, "cannot ask for the sizes of keys");
             }
         }
-        (coverage, survey)
+        LastWords {
+            coverage,
+            words,
+            survey,
+        }
     }
 
     async fn ask_sizes(&self, survey: &mut Survey, bandwidth: &BandwidthSettings) -> Result<(), LinkError> {
@@ -394,14 +420,12 @@ impl Eye<'_> {
     }
 }
 
-/// Where another MONITOR client reads from, if one is found.
-async fn other_monitor(link: &Link, reading: &Reading) -> Result<Option<String>, LinkError> {
+/// All clients, if there are few.
+async fn list_clients(link: &Link, reading: &Reading) -> Result<Option<Vec<ClientLine>>, LinkError> {
     if reading.connected_clients.is_none_or(|count| count > CLIENTS_LISTED_MAX) {
         return Ok(None);
     }
-    let clients = link.client_list().await?;
-    let monitor = clients.into_iter().find(|client| client.monitors());
-    Ok(monitor.map(|client| client.address))
+    link.client_list().await.map(Some)
 }
 
 fn tell_limit(plan: &WindowPlan, limit: ServerLimit, duration: Duration) {

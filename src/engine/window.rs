@@ -19,6 +19,7 @@ use crate::analysis::pattern::{Normaliser, PatternSettings};
 use crate::analysis::signal::client_output;
 use crate::analysis::tally::{Tallied, Tally, TallySettings};
 use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd};
+use crate::analysis::witness::Words;
 use crate::archive::{Archive, RawLog, RawLogs, Sample, Sampler};
 use crate::model::{Bytes, Timestamp};
 use crate::node::sizes::Sizes;
@@ -29,7 +30,7 @@ use super::live::{Live, Stage};
 use super::poller::Watched;
 use super::round::WindowPlan;
 use super::settings::{BandwidthSettings, GuardSettings};
-use super::warden::{self, Progress, Unguarded, Watch};
+use super::warden::{self, LastWords, Progress, Unguarded, Watch};
 
 /// How long the closing counters may take; a window is not held open for them.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(1);
@@ -115,6 +116,8 @@ pub struct OpenWindow {
     tap: Tap,
     intake: Intake,
     commands: Arc<Commands>,
+    /// For keys that nodes tell of.
+    normaliser: Normaliser,
     bandwidth: BandwidthSettings,
     top: usize,
     clock: Clock,
@@ -178,6 +181,7 @@ pub async fn open(
                 .map(|logs| logs.begin(&plan.shard, reading.clock.now())),
         },
         commands: admission.commands,
+        normaliser: Normaliser::new(&reading.patterns, reading.seed),
         bandwidth: reading.bandwidth.clone(),
         top: reading.tally.top,
         clock: reading.clock,
@@ -239,6 +243,7 @@ impl OpenWindow {
             .as_deref()
             .and_then(|closing| sent_to_clients(&opening, closing, own));
         let mut stats = tallied.stats(self.top);
+        stats.testimony = guarded.words.by_pattern(&mut self.normaliser);
         stats.output = guarded.survey.map(|survey| survey.finish(measured));
         let completeness = closing.and_then(|closing| completeness(&opening, &closing, &self.commands, stats.lines));
         let window = ClosedWindow {
@@ -295,6 +300,7 @@ struct Guarded {
     end: Option<WindowEnd>,
     buffer_peak: Option<Bytes>,
     coverage: Coverage,
+    words: Words,
     /// With its answers, if it was wanted and the window went as planned.
     survey: Option<Survey>,
 }
@@ -306,18 +312,19 @@ impl Guard {
         let Ok(watch) = self.watch.await else {
             return Guarded::default();
         };
-        let (coverage, survey) = match as_planned {
+        let last = match as_planned {
             true => {
                 let last = watch.warden.finish(survey, bandwidth.clone());
                 self.handle.spawn(last).await.unwrap_or_default()
             }
-            false => (Coverage::default(), None),
+            false => LastWords::default(),
         };
         Guarded {
             end: watch.end,
             buffer_peak: watch.buffer_peak,
-            coverage,
-            survey,
+            coverage: last.coverage,
+            words: last.words,
+            survey: last.survey,
         }
     }
 }

@@ -129,7 +129,7 @@ pub struct NodeSnapshot {
 }
 
 /// Which optional sources a node serves.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// MONITOR windows.
     pub monitor: Option<bool>,

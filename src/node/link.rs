@@ -17,7 +17,7 @@ use super::raw::{Command, accepted, account_for, spoken};
 use super::{Dialer, LinkError};
 use crate::discovery::answers::{self, ShardAnswer};
 use crate::discovery::role::RoleAnswer;
-use crate::model::Endpoint;
+use crate::model::{Bytes, Endpoint};
 
 /// How patient a link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,13 +69,27 @@ pub struct ClientLine {
     /// The server's letters for its state; `O` is MONITOR.
     pub flags: String,
     /// What the server holds in its output buffer for this client.
-    pub output_memory: crate::model::Bytes,
+    pub output_memory: Bytes,
+    /// What it has sent to this client (Valkey 8.0).
+    pub output: Option<Bytes>,
+    /// How many commands of this client it has executed (Valkey 8.0).
+    pub commands: Option<u64>,
 }
 
 impl ClientLine {
     /// Whether this client reads a MONITOR stream.
     pub fn monitors(&self) -> bool {
         self.flags.contains('O')
+    }
+
+    /// Whether it is one of our own connections.
+    pub fn is_ours(&self) -> bool {
+        self.name == greeting::CLIENT_NAME
+    }
+
+    /// Whether it is a client proper: no replica, no primary, and not the copy of everything that MONITOR sends.
+    pub fn is_client(&self) -> bool {
+        !self.flags.contains(['O', 'S', 'M'])
     }
 }
 
@@ -373,7 +387,9 @@ pub(super) fn client_line(line: &str) -> Option<ClientLine> {
             "addr" => client.address = value.to_owned(),
             "name" => client.name = value.to_owned(),
             "flags" => client.flags = value.to_owned(),
-            "omem" => client.output_memory = crate::model::Bytes(value.parse().ok()?),
+            "omem" => client.output_memory = Bytes(value.parse().ok()?),
+            "tot-net-out" => client.output = value.parse().ok().map(Bytes),
+            "tot-cmds" => client.commands = value.parse().ok(),
             _ => {}
         }
     }
@@ -392,8 +408,11 @@ mod tests {
                 name,
                 flags,
                 output_memory,
+                output,
+                commands,
             } = client;
-            format!("{id} {address} {name} {flags} {output_memory}")
+            let output = output.map(|bytes| bytes.0);
+            format!("{id} {address} {name} {flags} {output_memory} {output:?} {commands:?}")
         });
         assert_eq!(shown, expected);
     }
@@ -402,7 +421,11 @@ mod tests {
     fn a_client_is_read_from_its_line() {
         check(
             "id=7 addr=[::1]:52304 laddr=[::1]:6379 fd=9 name=hotshard age=1 idle=0 flags=O db=0 sub=0 qbuf=0 omem=2097152 tot-mem=1 cmd=monitor user=default redir=-1 resp=2",
-            "7 [::1]:52304 hotshard O 2 MiB",
+            "7 [::1]:52304 hotshard O 2 MiB None None",
+        );
+        check(
+            "id=8 addr=10.0.0.1:6 name= flags=N omem=0 resp=2 lib-name= lib-ver= tot-net-in=26 tot-net-out=4096 tot-cmds=3",
+            "8 10.0.0.1:6  N 0 B Some(4096) Some(3)",
         );
         check("rubbish", "nothing");
     }

@@ -8,10 +8,13 @@ use std::time::Duration;
 use redis::Value;
 
 use super::LinkError;
+use super::greeting::CLIENT_NAME;
 use super::link::{self, Link};
 use super::raw::Command;
+use crate::analysis::keyspec::Commands;
 use crate::analysis::slot_stats::{SlotCounters, SlotStats};
-use crate::discovery::answers::{entry, items, number};
+use crate::analysis::witness::LoggedReply;
+use crate::discovery::answers::{entry, items, number, text};
 use crate::metrics::snapshot::Sources;
 use crate::model::{Bytes, RunId, Slot, Timestamp};
 
@@ -41,6 +44,38 @@ pub async fn probe(link: &Link) -> Result<Sources, LinkError> {
         })?,
         monitor: monitor(link).await?,
     })
+}
+
+/// How many replies are asked for; as many as servers keep unless they are told otherwise.
+pub const LARGE_REPLIES_ASKED: usize = 128;
+
+/// The last replies that the node logged as large, with what may be kept of their commands. Ours are left out.
+pub async fn large_replies(link: &Link, commands: &Commands) -> Result<Vec<LoggedReply>, LinkError> {
+    const NAME: &str = "COMMANDLOG|GET";
+    let asked = Command::new(NAME).arg(LARGE_REPLIES_ASKED).arg("large-reply");
+    let answer = link.ask(asked).await?;
+    let entries = items(&answer).ok_or_else(|| link.unexpected(NAME, &answer))?;
+    Ok(entries.iter().filter_map(|entry| logged(entry, commands)).collect())
+}
+
+/// `[number, seconds, bytes, [argument, …], client, client's name]`
+fn logged(entry: &Value, commands: &Commands) -> Option<LoggedReply> {
+    let [_number, seconds, size, arguments, _client, name] = items(entry)? else {
+        return None;
+    };
+    if text(name) == Some(CLIENT_NAME) {
+        return None;
+    }
+    let arguments: Vec<&[u8]> = items(arguments)?.iter().filter_map(bytes_of).collect();
+    let at = Timestamp(number(seconds)?.saturating_mul(1_000_000));
+    LoggedReply::of(at, Bytes(number(size)?), &arguments, commands)
+}
+
+fn bytes_of(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    }
 }
 
 /// The sums of every slot the node serves, at `at`.

@@ -39,3 +39,4 @@ mod surveying;
 mod tapping;
 mod verdict;
 mod windows;
+mod witnesses;

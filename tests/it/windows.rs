@@ -16,6 +16,7 @@ use hotshard::engine::settings::GuardSettings;
 use hotshard::engine::siblings::Sibling;
 use hotshard::engine::warden::GuardThread;
 use hotshard::engine::window::{NoWindow, OpenWindow, Reading, open};
+use hotshard::metrics::snapshot::Sources;
 use hotshard::model::{Bytes, GroupKey, Ratio, Role};
 use hotshard::node::survey::Reach;
 use hotshard::node::{Account, Accounts, CommandTables, Credentials, Tap, TapSettings};
@@ -85,12 +86,14 @@ impl<'a> Window<'a> {
         let siblings = self.others.iter().map(|(other, role)| Sibling {
             endpoint: endpoint(other),
             role: *role,
+            sources: Sources::default(),
         });
         let plan = WindowPlan {
             group: group.clone(),
             shard: "0001".into(),
             node: "a".into(),
             endpoint: endpoint(self.server),
+            sources: Sources::default(),
             siblings: siblings.collect(),
             primary_allowed: true,
             duration: self.span,

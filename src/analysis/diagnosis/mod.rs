@@ -85,7 +85,7 @@ fn of_shard(shards: &[ShardEvidence<'_>], prospects: &Prospects, place: usize) -
 }
 
 fn of_commands(compared: &Comparison<'_>) -> Suspect {
-    visibility::too_little(compared)
+    too_little_seen(compared)
         .or_else(|| surroundings::connection_churn(compared))
         .or_else(|| surroundings::slot_ownership(compared))
         .or_else(|| concentration::of_traffic(compared))
@@ -94,12 +94,20 @@ fn of_commands(compared: &Comparison<'_>) -> Suspect {
 
 fn of_bytes_out(compared: &Comparison<'_>) -> Suspect {
     surroundings::other_monitor(compared)
-        .or_else(|| visibility::too_little(compared))
+        .or_else(|| replies::logged(compared))
+        .or_else(|| too_little_seen(compared))
         .or_else(|| surroundings::slot_ownership(compared))
         .or_else(|| estimated::fat(compared))
         .or_else(|| replies::fat(compared))
         .or_else(|| concentration::of_traffic(compared).filter(|_| !replies::are_larger(compared)))
+        .or_else(|| surroundings::told_client(compared))
         .unwrap_or_else(|| visibility::unexplained(compared))
+}
+
+/// What no window saw, the nodes may still have counted: one client that takes most of it.
+fn too_little_seen(compared: &Comparison<'_>) -> Option<Suspect> {
+    let blind = visibility::too_little(compared)?;
+    Some(surroundings::told_client(compared).unwrap_or(blind))
 }
 
 /// The servers' own counters of all nodes tell what each command costs, so this doesn't depend on what a window could see.

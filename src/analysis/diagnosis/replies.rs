@@ -4,7 +4,8 @@ use super::comparison::Comparison;
 use super::evidence::{Seen, ShardEvidence};
 use super::finding::{Cause, Suspect};
 use super::visibility;
-use super::words::{bytes, per_second};
+use super::words::{bytes, per_second, percent};
+use super::{EXPLAINED_MIN, SHARE_MIN};
 use crate::analysis::status::Signal;
 use crate::analysis::window::SignatureCount;
 
@@ -20,6 +21,45 @@ pub(super) fn are_larger(compared: &Comparison<'_>) -> bool {
     mean_reply(compared.here)
         .zip(usual)
         .is_some_and(|(here, usual)| here >= LARGER * usual)
+}
+
+/// Large replies that the nodes logged, if they are what the shard sends more than the others. All nodes tell, so this doesn't depend on
+/// what a window could see.
+pub(super) fn logged(compared: &Comparison<'_>) -> Option<Suspect> {
+    let share_of = |shard: &ShardEvidence<'_>, signature: &str| {
+        let all = shard.rate(Signal::BytesOut).filter(|rate| *rate > 0.0)?;
+        let logged = &shard.window?.stats.testimony.large_replies;
+        let found = logged.iter().find(|kind| &*kind.signature == signature);
+        Some((found.map_or(0.0, |kind| kind.bytes_per_second) / all).min(1.0))
+    };
+    let logged = &compared.here.window?.stats.testimony.large_replies;
+    let ranked = logged.iter().filter_map(|kind| {
+        let usual = compared
+            .elsewhere(|shard| share_of(shard, &kind.signature))
+            .unwrap_or_default();
+        Some((kind, share_of(compared.here, &kind.signature)?, usual))
+    });
+    let (kind, share, usual) = ranked.max_by(|one, other| (one.1 - one.2).total_cmp(&(other.1 - other.2)))?;
+    let explained = compared.explained(share, usual);
+    if share < SHARE_MIN || explained < EXPLAINED_MIN {
+        return None;
+    }
+    let mut evidence = vec![format!(
+        "the nodes logged {} large replies a minute to {}, {} each: {} of the bytes that the shard sends",
+        per_second(kind.per_second * 60.0),
+        kind.signature,
+        bytes(kind.bytes_per_second / kind.per_second),
+        percent(share)
+    )];
+    evidence.extend(kind.example_key.iter().map(|key| format!("one of its keys is {key}")));
+    Some(Suspect {
+        cause: Cause::FatReplies,
+        share: Some(share),
+        subject: Some(kind.pattern.as_ref().unwrap_or(&kind.signature).to_string()),
+        explained,
+        certainty: 0.95,
+        evidence,
+    })
 }
 
 /// The reads that are here and not elsewhere, if replies here are much larger.

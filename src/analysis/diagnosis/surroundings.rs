@@ -3,8 +3,10 @@
 use super::comparison::Comparison;
 use super::evidence::ShardEvidence;
 use super::finding::{Cause, Suspect};
-use super::words::{per_second, percent};
+use super::words::{bytes, per_second, percent};
+use super::{EXPLAINED_MIN, SHARE_MIN};
 use crate::analysis::status::Signal;
+use crate::analysis::witness::ClientTraffic;
 
 /// So many times the slots of the other shards are an uneven share.
 const SLOTS_UNEVEN: f64 = 1.25;
@@ -87,6 +89,50 @@ pub(super) fn connection_churn(compared: &Comparison<'_>) -> Option<Suspect> {
         explained,
         certainty: 0.9,
         evidence,
+    })
+}
+
+/// One client for which the nodes themselves counted most of what the shard does more than the others.
+pub(super) fn told_client(compared: &Comparison<'_>) -> Option<Suspect> {
+    let figure: fn(&ClientTraffic) -> Option<f64> = match compared.signal {
+        Signal::Commands => |client| client.commands_per_second,
+        Signal::BytesOut => |client| Some(client.bytes_per_second),
+        Signal::Cpu => return None,
+    };
+    let told = |shard: &ShardEvidence<'_>, client: &str| {
+        let all = shard.rate(compared.signal).filter(|rate| *rate > 0.0)?;
+        let clients = &shard.window?.stats.testimony.clients;
+        let rate = clients.iter().find(|known| &*known.client == client).and_then(figure);
+        Some((rate.unwrap_or_default() / all).min(1.0))
+    };
+    let clients = &compared.here.window?.stats.testimony.clients;
+    let ranked = clients.iter().filter_map(|client| {
+        let usual = compared
+            .elsewhere(|shard| told(shard, &client.client))
+            .unwrap_or_default();
+        Some((client, told(compared.here, &client.client)?, usual))
+    });
+    let (client, share, usual) = ranked.max_by(|one, other| (one.1 - one.2).total_cmp(&(other.1 - other.2)))?;
+    let explained = compared.explained(share, usual);
+    let rate = figure(client)?;
+    let amount = match compared.signal {
+        Signal::BytesOut => format!("{} a second were sent to", bytes(rate)),
+        _ => format!("{} commands a second came from", per_second(rate)),
+    };
+    (share >= SHARE_MIN && explained >= EXPLAINED_MIN).then(|| Suspect {
+        cause: Cause::Client,
+        share: Some(share),
+        subject: Some(client.client.to_string()),
+        explained,
+        certainty: 0.9,
+        evidence: vec![
+            format!(
+                "by the nodes' own counts {amount} client {} while the window was open, {} of what the shard does",
+                client.client,
+                percent(share)
+            ),
+            format!("in the other shards the same client takes {}", percent(usual)),
+        ],
     })
 }
 

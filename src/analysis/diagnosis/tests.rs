@@ -8,6 +8,7 @@ use crate::analysis::slot;
 use crate::analysis::slot_stats::SlotLoad;
 use crate::analysis::status::{Standing, StatusSettings, StatusTracker, compare};
 use crate::analysis::window::{Counted, Coverage, KeyCount, PatternCount, SignatureCount, WindowStats};
+use crate::analysis::witness::{ClientTraffic, LargeReplies};
 use crate::model::{PerSecond, Ratio, Role, ShardId, Slot};
 
 /// Commands of ordinary traffic in each shard's window of ten seconds.
@@ -208,6 +209,19 @@ impl Shard {
             "coverage" => self.coverage = Some((parts[0].parse().expect("reads"), parts[1].parse().expect("writes"))),
             "unseen" => self.unseen = times as f64,
             "blind" => self.blind = true,
+            "logged" => self.stats.testimony.large_replies.push(LargeReplies {
+                signature: format!("GET | {}", parts[1]).into(),
+                pattern: Some(parts[1].into()),
+                example_key: Some("export:7:blob".into()),
+                full_scan: false,
+                per_second: times as f64,
+                bytes_per_second: times as f64 * 1e6,
+            }),
+            "told" => self.stats.testimony.clients.push(ClientTraffic {
+                client: parts[1].into(),
+                bytes_per_second: times as f64 * 1000.0,
+                commands_per_second: Some(times as f64),
+            }),
             "hidden" => {
                 let slot = Slot::new(parts[1].parse().expect("a slot's number")).expect("a slot");
                 self.hidden = Some((slot, times as f64));
@@ -455,6 +469,48 @@ fn few_large_replies_are_named_with_their_pattern() {
     check(
         "2 large=100,export:{ID}:blob",
         &["2 bytes_out fat_replies export:{ID}:blob (?)"],
+    );
+}
+
+#[test]
+fn replies_that_nodes_logged_as_large_are_named_though_no_window_saw_them() {
+    // 3 MB a second of 4 are such replies.
+    let story = "1 unseen=3000 coverage=0.1,1.0 logged=3,export:{ID}:blob";
+    let found = findings(story, &[]);
+    let bytes_out = found
+        .iter()
+        .find(|finding| finding.signal == Signal::BytesOut)
+        .expect("it is hot");
+    assert_eq!(
+        (bytes_out.cause, bytes_out.subject.as_deref()),
+        (Cause::FatReplies, Some("export:{ID}:blob"))
+    );
+    let evidence = bytes_out.evidence.join("\n");
+    let sentence = "logged 180 large replies a minute to GET | export:{ID}:blob, 1.0 MB each: 75 % of the bytes";
+    assert!(evidence.contains(sentence), "{evidence}");
+    // The others send them, too.
+    let everywhere = "0 logged=1,export:{ID}:blob; 2 logged=1,export:{ID}:blob; 3 logged=1,export:{ID}:blob; 1 unseen=3000 coverage=0.1,1.0 logged=4,export:{ID}:blob";
+    let cause = findings(everywhere, &[])[1].cause;
+    assert_eq!(cause, Cause::Unexplained);
+}
+
+#[test]
+fn a_client_that_nodes_tell_of_is_named_though_no_window_saw_it() {
+    check(
+        "2 unseen=2000 coverage=0.33,1.0 told=2000,10.0.66.6",
+        &[
+            "2 commands client 10.0.66.6 (yes)",
+            "2 bytes_out client 10.0.66.6 (yes)",
+            "2 cpu unexplained coverage (?)",
+        ],
+    );
+    check(
+        "0 told=1000,10.0.1.1; 1 told=1000,10.0.1.1; 3 told=1000,10.0.1.1; 2 unseen=2000 coverage=0.33,1.0 told=3000,10.0.1.1",
+        &[
+            "2 commands unexplained coverage (?)",
+            "2 bytes_out unexplained coverage (?)",
+            "2 cpu unexplained coverage (?)",
+        ],
     );
 }
 

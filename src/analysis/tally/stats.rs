@@ -10,6 +10,7 @@ use super::sampled::Sampled;
 use crate::analysis::pattern::Normaliser;
 use crate::analysis::signature::signature;
 use crate::analysis::window::{Counted, KeyCount, PatternCount, Rejection, SignatureCount, WindowStats};
+use crate::analysis::witness::Testimony;
 use crate::model::{Bytes, Slot};
 
 /// What passed a limit.
@@ -46,6 +47,7 @@ impl Tallied {
             distinct_keys,
             distinct_clients,
             output: None,
+            testimony: Testimony::default(),
         }
     }
 
