@@ -14,6 +14,7 @@ mod connecting;
 mod dashboards;
 mod disturbances;
 mod elasticache;
+mod fleet;
 mod fuzz_corpus;
 mod harness;
 mod helm;

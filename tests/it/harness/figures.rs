@@ -36,6 +36,11 @@ impl Figures {
         self.series(name, labels).filter_map(value).sum()
     }
 
+    /// How many series of that name have these labels.
+    pub(crate) fn count(&self, name: &str, labels: &Labels<'_>) -> usize {
+        self.series(name, labels).count()
+    }
+
     /// The value of `label` in the first series of that name with these labels.
     pub(crate) fn label(&self, label: &str, name: &str, labels: &Labels<'_>) -> Option<String> {
         let line = self.series(name, labels).next()?;
