@@ -63,7 +63,7 @@ pub struct Deltas {
     pub expired_keys: Option<u64>,
     /// Full resynchronisations served.
     pub full_syncs: Option<u64>,
-    /// Error replies by name.
+    /// Error replies by name, less those to us.
     pub errors: BTreeMap<Arc<str>, u64>,
 }
 
@@ -112,7 +112,7 @@ pub fn step(before: &Observation, after: &Observation, own: &OwnCost) -> Option<
         evicted_keys: counter(old.evicted_keys, new.evicted_keys),
         expired_keys: counter(old.expired_keys, new.expired_keys),
         full_syncs: counter(old.full_syncs, new.full_syncs),
-        errors: error_deltas(old, new),
+        errors: error_deltas(old, new, own),
     })
 }
 
@@ -263,12 +263,15 @@ fn script_calls(commands: &BTreeMap<Arc<str>, CommandDelta>) -> u64 {
         .sum()
 }
 
-fn error_deltas(old: &Reading, new: &Reading) -> BTreeMap<Arc<str>, u64> {
+fn error_deltas(old: &Reading, new: &Reading, own: &OwnCost) -> BTreeMap<Arc<str>, u64> {
     let (Some(old), Some(new)) = (&old.errors, &new.errors) else {
         return BTreeMap::new();
     };
-    let delta =
-        |(name, after): (&Arc<str>, &u64)| (Arc::clone(name), since(old.get(name).copied().unwrap_or(0), *after));
+    let delta = |(name, after): (&Arc<str>, &u64)| {
+        let all = since(old.get(name).copied().unwrap_or(0), *after);
+        let ours = own.errors.get(name).copied().unwrap_or(0);
+        (Arc::clone(name), all.saturating_sub(ours))
+    };
     new.iter().map(delta).filter(|(_, count)| *count != 0).collect()
 }
 

@@ -1,6 +1,7 @@
 //! What hotshard's own connections cost a node, so that signals can leave it out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Bytes;
 
@@ -10,6 +11,8 @@ pub struct OwnCost {
     /// Commands by name in upper case (`INFO`, `CLIENT|LIST`); servers before 7.0 count a container's subcommands under the
     /// part before the bar.
     pub commands: BTreeMap<&'static str, u64>,
+    /// What the node refused us, by the first word of its answers (`NOPERM`).
+    pub errors: BTreeMap<Arc<str>, u64>,
     /// What the node received from us.
     pub bytes_in: Bytes,
     /// What the node sent us, MONITOR's stream included.
@@ -25,21 +28,21 @@ impl OwnCost {
     /// What came since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let commands = self
-            .commands
-            .iter()
-            .map(|(name, count)| {
-                let before = earlier.commands.get(name).copied().unwrap_or(0);
-                (*name, count.saturating_sub(before))
-            })
-            .filter(|(_, count)| *count > 0)
-            .collect();
         Self {
-            commands,
+            commands: difference(&self.commands, &earlier.commands),
+            errors: difference(&self.errors, &earlier.errors),
             bytes_in: Bytes(self.bytes_in.0.saturating_sub(earlier.bytes_in.0)),
             bytes_out: Bytes(self.bytes_out.0.saturating_sub(earlier.bytes_out.0)),
         }
     }
+}
+
+fn difference<Name: Clone + Ord>(now: &BTreeMap<Name, u64>, earlier: &BTreeMap<Name, u64>) -> BTreeMap<Name, u64> {
+    let since = |(name, count): (&Name, &u64)| {
+        let before = earlier.get(name).copied().unwrap_or(0);
+        (name.clone(), count.saturating_sub(before))
+    };
+    now.iter().map(since).filter(|(_, count)| *count > 0).collect()
 }
 
 #[cfg(test)]
@@ -50,11 +53,13 @@ mod tests {
     fn own_cost_between_two_polls_is_their_difference() {
         let cost = |infos, roles, bytes| OwnCost {
             commands: BTreeMap::from([("INFO", infos), ("ROLE", roles)]),
+            errors: BTreeMap::from([("NOPERM".into(), infos)]),
             bytes_in: Bytes(bytes),
             bytes_out: Bytes(10 * bytes),
         };
         let between = cost(5, 2, 100).since(&cost(3, 2, 40));
         assert_eq!(between.commands, BTreeMap::from([("INFO", 2)]));
+        assert_eq!(between.errors, BTreeMap::from([("NOPERM".into(), 2)]));
         assert_eq!(
             (between.calls(), between.bytes_in, between.bytes_out),
             (2, Bytes(60), Bytes(600))

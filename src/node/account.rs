@@ -18,6 +18,7 @@ pub struct Account(Arc<Entries>);
 #[derive(Debug, Default)]
 struct Entries {
     commands: Mutex<BTreeMap<&'static str, u64>>,
+    errors: Mutex<BTreeMap<Arc<str>, u64>>,
     connections: Mutex<BTreeSet<u64>>,
     sent: AtomicU64,
     received: AtomicU64,
@@ -33,6 +34,7 @@ impl Account {
     pub fn total(&self) -> OwnCost {
         OwnCost {
             commands: self.0.commands.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            errors: self.0.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             bytes_in: Bytes(self.0.sent.load(Ordering::Relaxed)),
             bytes_out: Bytes(self.0.received.load(Ordering::Relaxed)),
         }
@@ -51,6 +53,17 @@ impl Account {
         Connected {
             account: self.clone(),
             id,
+        }
+    }
+
+    /// Enters one error that the server answered, by its first word.
+    pub(super) fn count_error(&self, error: &str) {
+        let mut errors = self.0.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        match errors.get_mut(error) {
+            Some(count) => *count += 1,
+            None => {
+                errors.insert(error.into(), 1);
+            }
         }
     }
 

@@ -191,10 +191,11 @@ pub(super) fn accepted(endpoint: &Endpoint, command: &'static str, answer: Value
     }
 }
 
-/// Enters a command unless the server refused it before executing it: `commandstats` doesn't count those as calls.
+/// Enters an error, and a command unless the server refused it before executing it: `commandstats` doesn't count those as calls.
 pub(super) fn account_for(account: &Account, command: &'static str, answer: &Value) {
     let executed = match answer {
         Value::ServerError(error) => {
+            account.count_error(error.code());
             !matches!(error.code(), "NOPERM" | "NOAUTH" | "LOADING" | "DENIED")
                 && !error
                     .details()

@@ -103,6 +103,38 @@ async fn a_user_without_monitor_is_told_apart() {
     .await;
 }
 
+/// Before each window the server is asked for limits that this user, as everybody on ElastiCache, may not see.
+#[tokio::test]
+async fn what_a_server_refuses_us_is_no_error_of_its_clients() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let secret = folder.path().join("password");
+    std::fs::write(&secret, "lemon").expect("it can be written");
+    let server = Server::valkey9()
+        .user("watcher", "lemon", "~* +@all -config")
+        .start()
+        .await;
+    let settings = format!(
+        "nodes = \"primary\"\nschedule = \"every 2s\"\nwindow = \"1s\"\n[guards]\nsilence_max = \"5s\"\ncpu_max = 10.0\n\
+         behind_max = \"10s\"\n[auth]\nusername = \"watcher\"\npassword_file = \"{}\"\n",
+        secret.display()
+    );
+    let daemon = Hotshard::serve(&configuration(&server, "").replace("enabled = false\n", &settings)).await;
+    let opened = async |so_many: f64| {
+        eventually("windows were open", DEADLINE, async || {
+            let figures = figures(&daemon).await;
+            let windows = figures.sum("hotshard_windows_total", &[]);
+            if windows >= so_many { Ok(figures) } else { Err(windows) }
+        })
+        .await
+    };
+    opened(1.0).await;
+    let mut client = server.connect().await;
+    client.call(&["NOSUCH"]).await.expect("it is answered");
+    let seen = opened(4.0).await.sum("hotshard_node_errors_total", &[]);
+    assert_eq!(seen, 1.0);
+    daemon.stop().await;
+}
+
 /// The hot slot by the server's own counters, held against the traffic.
 async fn check_hot_slot(plan: ServerPlan) {
     let cluster = Cluster::shaped(plan.set("cluster-slot-stats-enabled", "yes"), 3, 0).await;

@@ -23,6 +23,7 @@ fn observation(role: Role, text: &str, at: u64) -> Observation {
 fn own(commands: &[(&'static str, u64)]) -> OwnCost {
     OwnCost {
         commands: commands.iter().copied().collect(),
+        errors: BTreeMap::new(),
         bytes_in: Bytes(100),
         bytes_out: Bytes(1_000),
     }
@@ -205,6 +206,20 @@ fn before_6_2_time_is_ours() {
     };
     let deltas = step(&at(1_000_000), &at(16_000_000), &OwnCost::default()).expect("one process");
     assert_eq!((deltas.span, deltas.cpu), (Some(Duration::from_secs(15)), None));
+}
+
+#[test]
+fn what_a_node_refuses_us_is_no_error_of_its_clients() {
+    let text =
+        |refused| format!("run_id:a\r\n# Errorstats\r\nerrorstat_NOPERM:count={refused}\r\nerrorstat_ERR:count=2\r\n");
+    let at = |refused, at| observation(Role::Primary, &text(refused), at);
+    let own = OwnCost {
+        errors: BTreeMap::from([("NOPERM".into(), 3), ("ERR".into(), 1)]),
+        ..OwnCost::default()
+    };
+    let deltas = step(&at(1, 0), &at(8, 15_000_000), &own).expect("one process");
+    let errors: Vec<(&str, u64)> = deltas.errors.iter().map(|(name, count)| (&**name, *count)).collect();
+    assert_eq!(errors, [("NOPERM", 4)]);
 }
 
 #[test]

@@ -42,6 +42,7 @@ fn rules(text: &mut String) -> std::fmt::Result {
         ("Redis 6.2", "6.2", false),
         ("Redis 7.0, 7.1", "7.0", false),
         ("Redis 7.2 to 8.0, Valkey 7.2", "7.2", false),
+        ("Redis 8.2 and later", "8.2", false),
         ("Valkey 8.0", "8.0", true),
         ("Valkey 8.1 and later", "8.1", true),
     ];
@@ -129,6 +130,7 @@ mod tests {
             &["%R~*", "+cluster|shards"],
             &["+cluster|slot-stats", "+client|no-touch"],
         );
+        check("8.2", false, &["+cluster|slot-stats"], &["+commandlog|get"]);
         check("8.1", true, &["+commandlog|get", "+cluster|slot-stats"], &["~*"]);
     }
 }

@@ -273,6 +273,7 @@ fn answer(server: &Server, at: Timestamp) -> PollAnswer {
         commands: Commands::builtin(),
         own: OwnCost {
             commands: BTreeMap::from([("INFO", infos)]),
+            errors: BTreeMap::new(),
             bytes_in: Bytes(0),
             bytes_out: Bytes(5_000 * infos),
         },
