@@ -24,6 +24,7 @@ mod key_positions;
 mod layering;
 mod manual;
 mod monitor;
+mod pushing;
 mod real_cluster;
 mod real_servers;
 mod reload;

@@ -6,6 +6,7 @@
 pub(crate) mod alertmanager;
 pub(crate) mod aws;
 pub(crate) mod cluster;
+pub(crate) mod collector;
 pub(crate) mod figures;
 pub(crate) mod hotshard;
 pub(crate) mod http;
