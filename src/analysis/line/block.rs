@@ -126,20 +126,75 @@ impl Block {
     }
 }
 
-/// Where in `bytes` the line feeds stand, in order.
-#[inline(always)]
-pub(crate) fn line_feeds(bytes: &[u8], mut found: impl FnMut(usize)) {
-    let (windows, rest) = bytes.as_chunks::<{ Window::LENGTH }>();
-    let mut begin = 0;
-    for window in windows {
-        let mut feeds = Window::of(window).places_of(b'\n');
-        while feeds != 0 {
-            found(begin + feeds.trailing_zeros() as usize);
-            feeds &= feeds - 1;
+/// Where in a stretch of the stream the line feeds stand, found for many lines at once.
+#[derive(Debug)]
+pub(crate) struct LineFeeds {
+    places: Box<[u32; LineFeeds::STRETCH + 2]>,
+    found: usize,
+}
+
+impl LineFeeds {
+    /// So many bytes are looked through at a time.
+    pub(crate) const STRETCH: usize = 4096;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            places: Box::new([0; Self::STRETCH + 2]),
+            found: 0,
         }
-        begin += Window::LENGTH;
     }
-    for (place, _) in rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
-        found(begin + place);
+
+    /// Looks through `bytes`, at most a stretch, and says how many there are.
+    pub(crate) fn find(&mut self, bytes: &[u8]) -> usize {
+        let (windows, rest) = bytes[..bytes.len().min(Self::STRETCH)].as_chunks::<{ Window::LENGTH }>();
+        self.found = 0;
+        for (number, window) in windows.iter().enumerate() {
+            let mut feeds = Window::of(window).places_of(b'\n');
+            // Whether a window has none, one or two can't be foreseen, so it isn't asked; more than two are rare.
+            feeds = self.take(number, feeds);
+            feeds = self.take(number, feeds);
+            while feeds != 0 {
+                feeds = self.take(number, feeds);
+            }
+        }
+        let begin = windows.len() * Window::LENGTH;
+        for (place, _) in rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+            self.places[self.found] = (begin + place) as u32;
+            self.found += 1;
+        }
+        self.found
+    }
+
+    /// One of those found.
+    #[inline(always)]
+    pub(crate) fn place(&self, number: usize) -> usize {
+        self.places[number] as usize
+    }
+
+    /// Takes the first of a window's line feeds, if it has any, and gives the others.
+    #[inline(always)]
+    fn take(&mut self, window: usize, feeds: u64) -> u64 {
+        self.places[self.found] = window as u32 * Window::LENGTH as u32 + feeds.trailing_zeros();
+        self.found += usize::from(feeds != 0);
+        feeds & feeds.wrapping_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn every_line_feed_is_found(bytes in proptest::collection::vec(proptest::sample::select(&b"\n\na\x8a"[..]), 0..9000)) {
+            let mut feeds = LineFeeds::new();
+            let mut found = Vec::new();
+            for (number, stretch) in bytes.chunks(LineFeeds::STRETCH).enumerate() {
+                let many = feeds.find(stretch);
+                found.extend((0..many).map(|place| number * LineFeeds::STRETCH + feeds.place(place)));
+            }
+            let there: Vec<_> = memchr::memchr_iter(b'\n', &bytes).collect();
+            proptest::prop_assert_eq!(found, there);
+        }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) mod reference;
 
 pub use arguments::Arguments;
 pub(crate) use arguments::{Following, closing_quote, following};
-pub(crate) use block::{Block, line_feeds};
+pub(crate) use block::{Block, LineFeeds};
 pub(crate) use front::Front;
 pub(crate) use head::{Head, time};
 

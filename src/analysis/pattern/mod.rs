@@ -205,14 +205,13 @@ impl Normaliser {
 
     /// The pattern of the skeleton that was made quickly.
     fn pattern_of_quick(&mut self) -> PatternId {
-        let changes = self.registry.changes();
-        if let Some(id) = self.quick.recall(changes) {
-            return id;
+        if let Some(id) = self.quick.recall() {
+            return self.registry.resolve(id);
         }
         let skeleton = self.quick.skeleton();
         let hash = self.registry.hash(skeleton);
         if let Some(id) = self.registry.find(skeleton, hash) {
-            self.quick.remember(id, changes);
+            self.quick.remember(id);
             return id;
         }
         self.skeleton.clear();

@@ -40,7 +40,6 @@ impl Quick {
             recent: Box::new(
                 [Recent {
                     skeleton: [1; SKELETON_MAX + STEP],
-                    changes: 0,
                     id: PatternId::default(),
                 }; RECENT],
             ),
@@ -89,23 +88,23 @@ impl Quick {
         &self.skeleton[..self.length]
     }
 
-    /// The pattern that was remembered for the skeleton at hand since the last of `changes`.
+    /// The pattern that was remembered for the skeleton at hand. Learning may have made it part of another since.
     #[inline(always)]
-    pub(super) fn recall(&self, changes: u64) -> Option<PatternId> {
+    pub(super) fn recall(&self) -> Option<PatternId> {
         let recent = &self.recent[self.place()];
         let (steps, _) = self.skeleton.as_chunks::<STEP>();
         let (known, _) = recent.skeleton.as_chunks::<STEP>();
         // A skeleton holds no zero, so the zero behind it tells it from a longer one.
         let mut pairs = steps.iter().zip(known).take(self.length / STEP + 1);
-        (recent.changes == changes && pairs.all(|(step, known)| step == known)).then_some(recent.id)
+        pairs.all(|(step, known)| step == known).then_some(recent.id)
     }
 
     /// Remembers the pattern of the skeleton at hand.
-    pub(super) fn remember(&mut self, id: PatternId, changes: u64) {
+    pub(super) fn remember(&mut self, id: PatternId) {
         let mut skeleton = [0; SKELETON_MAX + STEP];
         skeleton[..self.length].copy_from_slice(self.skeleton());
         let place = self.place();
-        self.recent[place] = Recent { skeleton, changes, id };
+        self.recent[place] = Recent { skeleton, id };
     }
 
     fn place(&self) -> usize {
@@ -167,7 +166,6 @@ impl Mixed {
 struct Recent {
     /// Zeros behind its end.
     skeleton: [u8; SKELETON_MAX + STEP],
-    changes: u64,
     id: PatternId,
 }
 

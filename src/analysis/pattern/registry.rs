@@ -29,8 +29,6 @@ pub(super) struct Registry {
     entries: Vec<Entry>,
     by_skeleton: HashTable<PatternId>,
     hasher: FixedState,
-    /// How often a skeleton was forgotten.
-    changes: u64,
 }
 
 impl Registry {
@@ -39,7 +37,6 @@ impl Registry {
             entries: Vec::new(),
             by_skeleton: HashTable::new(),
             hasher: FixedState::with_seed(seed),
-            changes: 0,
         }
     }
 
@@ -108,13 +105,7 @@ impl Registry {
         entry.merged_into = Some(into);
     }
 
-    /// While this stays the same, so does what [`Registry::find`] says of a skeleton it knows.
-    pub(super) fn changes(&self) -> u64 {
-        self.changes
-    }
-
     fn forget_skeleton(&mut self, id: PatternId) {
-        self.changes += 1;
         let skeleton = std::mem::take(&mut self.entries[id.index()].skeleton);
         if let Ok(found) = self.by_skeleton.find_entry(self.hash(&skeleton), |known| *known == id) {
             found.remove();

@@ -171,6 +171,22 @@ fn a_segment_that_varies_is_learned_and_its_past_folded_in() {
 }
 
 #[test]
+fn a_pattern_that_is_remembered_follows_what_is_learned() {
+    let mut normaliser = fresh();
+    let first = [0; 3].map(|_| normaliser.classify(b"user:zoe:cart", NOW));
+    assert_eq!(normaliser.name(first[2]), "user:zoe:cart");
+    let last = (0..100).map(|number| format!("user:{}:cart", letters(number)));
+    let last = last.map(|key| normaliser.classify(key.as_bytes(), NOW)).last();
+    let again = normaliser.classify(b"user:zoe:cart", NOW);
+    assert_eq!((Some(again), normaliser.name(again)), (last, "user:{VAR}:cart"));
+    normaliser.classify(b"page:7", NOW);
+    let short = [0; 3].map(|_| normaliser.classify(b"page:8", NOW))[2];
+    let long = normaliser.classify(b"page:12345", NOW);
+    assert_eq!(normaliser.name(short), "page:{ID}");
+    assert_eq!(normaliser.classify(b"page:8", NOW), long);
+}
+
+#[test]
 fn short_numbers_are_names_until_longer_ones_stand_beside_them() {
     let mut normaliser = fresh();
     let page = normaliser.classify(b"page:2:hits", NOW);
@@ -304,6 +320,23 @@ proptest! {
             }
         }
         prop_assert!(quick.scan(lower.as_bytes(), NOW), "{}", lower);
+    }
+
+    #[test]
+    fn patterns_are_the_same_whether_remembered_or_not(
+        keys in prop::collection::vec("[ab]{1,3}:([a-f]{1,2}x|[1-6]|[0-9]{3,9})(:[xyz]{1,3}|)", 1..80),
+        learn_after in 1_usize..70,
+    ) {
+        let settings = PatternSettings { learn_after, ..PatternSettings::default() };
+        let (mut one, mut other) = (Normaliser::new(&settings, 1), Normaliser::new(&settings, 1));
+        for key in keys.iter().chain(&keys).chain(&keys) {
+            scan::scan(key.as_bytes(), NOW, &mut other.skeleton);
+            let hash = other.registry.hash(&other.skeleton);
+            let found = other.registry.find(&other.skeleton, hash);
+            let slowly = found.unwrap_or_else(|| other.place(hash));
+            let quickly = one.classify(key.as_bytes(), NOW);
+            prop_assert_eq!((quickly, one.name(quickly)), (slowly, other.name(slowly)), "{}", key);
+        }
     }
 
     #[test]

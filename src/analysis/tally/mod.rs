@@ -39,7 +39,7 @@ use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 use super::keyspec::Commands;
-use super::line::{line_feeds, time};
+use super::line::{LineFeeds, time};
 use super::pattern::Normaliser;
 use super::window::{Rejection, WindowStats};
 use crate::model::{Bytes, Timestamp};
@@ -91,6 +91,7 @@ pub struct Tally {
     signatures: Signatures,
     clients: Clients,
     waiting: Waiting,
+    line_feeds: LineFeeds,
     declared: Declared,
     masters: Vec<Box<[u8]>>,
     /// Where hotshard itself speaks from.
@@ -131,6 +132,7 @@ impl Tally {
             signatures: Signatures::new(settings.signatures_max, settings.keeps_lines, seed),
             clients: Clients::new(settings.clients_max, seed),
             waiting: Waiting::new(),
+            line_feeds: LineFeeds::new(),
             declared: Declared::default(),
             masters: Vec::new(),
             ours: Vec::new(),
@@ -148,11 +150,15 @@ impl Tally {
         self.progress.bytes += bytes.len() as u64;
         let after_partial = self.finish_partial(bytes);
         let mut start = after_partial;
-        line_feeds(&bytes[after_partial..], |end| {
-            let end = after_partial + end;
-            self.line(bytes, start, end);
-            start = end + 1;
-        });
+        let mut looked_through = after_partial;
+        while looked_through < bytes.len() {
+            for number in 0..self.line_feeds.find(&bytes[looked_through..]) {
+                let end = looked_through + self.line_feeds.place(number);
+                self.line(bytes, start, end);
+                start = end + 1;
+            }
+            looked_through += LineFeeds::STRETCH;
+        }
         self.count_waiting(bytes);
         self.note_time(bytes);
         self.extend_partial(&bytes[start..]);
