@@ -14,11 +14,14 @@ use hotshard::analysis::slot;
 use hotshard::analysis::tally::{Tally, TallySettings};
 use hotshard::analysis::window::WindowStats;
 use hotshard::model::Timestamp;
+use hotshard::node::TapSettings;
 use log::Traffic;
-use process::{cost, paired};
+use process::{begin, cost, paired};
 use tokio::time::Instant;
 
 const LINES: u64 = 2_000_000;
+/// Of a real server under load.
+const COMMANDS: u64 = 500_000;
 const RUNS: usize = 5;
 const COUNT_BY_MAWK: &str = "{c[$4]++} END{for(k in c) print k, c[k]}";
 const COUNT_BY_PYTHON: &str = "import collections,re,sys\nc=collections.Counter()\n\
@@ -33,11 +36,22 @@ fn main() -> anyhow::Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tally", path] => report(&tallied_file(path)?),
         ["live", port] => {
-            let mut tally = tally();
-            live::read(port.parse()?, |piece| tally.feed(piece))?;
+            let tally = live::read(port.parse()?, tally())?;
             report(&tally.finish())
         }
-        ["memory"] => report(&flood()?),
+        ["log", "mixed", path] => Ok(log::write(Traffic::Mixed, LINES, BufWriter::new(File::create(path)?))?),
+        ["log", "distinct", path] => Ok(log::write(
+            Traffic::Distinct,
+            LINES,
+            BufWriter::new(File::create(path)?),
+        )?),
+        ["memory", windows] => flood(windows.parse()?)?.iter().try_for_each(report),
+        ["live"] => {
+            let folder = tempfile::tempdir()?;
+            let path = folder.path().join("mixed.log");
+            log::write(Traffic::Mixed, LINES, BufWriter::new(File::create(&path)?))?;
+            against_redis_cli(&path, &mut stdout().lock())
+        }
         _ => all(),
     }
 }
@@ -54,12 +68,14 @@ fn all() -> anyhow::Result<()> {
         against_others(&path, &mut out)?;
     }
     against_redis_cli(&folder.path().join("Mixed.log"), &mut out)?;
-    let flooded = cost(&this_program()?, &["memory"])?;
-    let mebibytes = flooded.resident_kib as f64 / 1024.0;
-    writeln!(
-        out,
-        "\n10 million different keys and lines of 1 MB: {mebibytes:.1} MiB resident at most"
-    )?;
+    for windows in ["1", "32"] {
+        let flooded = cost(&this_program()?, &["memory", windows])?;
+        let mebibytes = flooded.resident_kib as f64 / 1024.0;
+        writeln!(
+            out,
+            "\n10 million different keys and lines of 1 MB in windows at once, {windows}: {mebibytes:.1} MiB resident at most"
+        )?;
+    }
     Ok(())
 }
 
@@ -126,12 +142,29 @@ fn against_redis_cli(path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
         "  CPU {mine:.3} s, redis-cli monitor > /dev/null {cli:.3} s: {:.2} ×",
         mine / cli
     )?;
+    for pipeline in [16, 1] {
+        let ours = || live::on_real_server(COMMANDS, pipeline, |port| begin(&this, &["live", port]));
+        let cli = || live::on_real_server(COMMANDS, pipeline, |port| begin("redis-cli", &["-p", port, "monitor"]));
+        let (mine, cli) = paired(RUNS, ours, cli)?;
+        let million = COMMANDS as f64 / 1e6;
+        let (mine, cli) = (mine / million, cli / million);
+        writeln!(
+            out,
+            "\nlive, a real server, {pipeline} commands at a time, for a million lines:"
+        )?;
+        writeln!(
+            out,
+            "  CPU {mine:.3} s, redis-cli monitor > /dev/null {cli:.3} s: {:.2} ×",
+            mine / cli
+        )?;
+    }
     Ok(())
 }
 
-/// Ten million different keys, and now and then a line of a megabyte.
-fn flood() -> anyhow::Result<WindowStats> {
-    let mut tally = tally();
+/// Ten million different keys over so many windows in turn, and now and then a line of a megabyte.
+fn flood(windows: usize) -> anyhow::Result<Vec<WindowStats>> {
+    let read_buffer = || vec![1_u8; TapSettings::default().buffer];
+    let mut windows: Vec<(Tally, Vec<u8>)> = (0..windows.max(1)).map(|_| (tally(), read_buffer())).collect();
     let value = "\\x00".repeat(250_000);
     let mut piece = Vec::new();
     for part in 0..1000_u64 {
@@ -149,9 +182,14 @@ fn flood() -> anyhow::Result<WindowStats> {
                 "1795202082.056681 [0 10.0.0.9:35656] \"SET\" \"large:{part}\" \"{value}\""
             )?;
         }
-        piece.chunks(64 * 1024).for_each(|piece| tally.feed(piece));
+        let next = part as usize % windows.len();
+        let (tally, buffer) = &mut windows[next];
+        for read in piece.chunks(buffer.len()) {
+            buffer[..read.len()].copy_from_slice(read);
+            tally.feed(&buffer[..read.len()]);
+        }
     }
-    Ok(tally.finish())
+    Ok(windows.into_iter().map(|(tally, _)| tally.finish()).collect())
 }
 
 fn tallied_file(path: &str) -> anyhow::Result<WindowStats> {

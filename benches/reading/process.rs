@@ -1,6 +1,8 @@
 //! Whole processes, measured by `/usr/bin/time`: CPU seconds and the largest memory.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::NamedTempFile;
 
 /// What one run took.
 #[derive(Clone, Copy, Debug)]
@@ -11,18 +13,40 @@ pub(crate) struct Cost {
     pub(crate) resident_kib: u64,
 }
 
+/// A program that runs while something else is done.
+pub(crate) struct Running {
+    child: Child,
+    report: NamedTempFile,
+}
+
 /// Runs a program with its output thrown away.
 pub(crate) fn cost(program: &str, arguments: &[&str]) -> anyhow::Result<Cost> {
-    let report = tempfile::NamedTempFile::new()?;
+    begin(program, arguments)?.end()
+}
+
+/// Starts a program with its output thrown away.
+pub(crate) fn begin(program: &str, arguments: &[&str]) -> anyhow::Result<Running> {
+    let report = NamedTempFile::new()?;
     let path = report.path().to_string_lossy().into_owned();
-    // How the program ends doesn't matter here: redis-cli fails when its server has said all.
-    Command::new("/usr/bin/time")
+    let child = Command::new("/usr/bin/time")
         .args(["-f", "%U %S %M", "-o", &path, "--", program])
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()?;
-    let text = std::fs::read_to_string(&path)?;
+        .spawn()?;
+    Ok(Running { child, report })
+}
+
+impl Running {
+    /// Waits until it ends by itself.
+    pub(crate) fn end(mut self) -> anyhow::Result<Cost> {
+        // How the program ends doesn't matter here: redis-cli fails when its server has said all.
+        self.child.wait()?;
+        reported(&std::fs::read_to_string(self.report.path())?)
+    }
+}
+
+fn reported(text: &str) -> anyhow::Result<Cost> {
     let last = text.lines().last().unwrap_or_default();
     let fields: Vec<f64> = last.split(' ').map(str::parse).collect::<Result<_, _>>()?;
     let [user, system, resident] = fields[..] else {
