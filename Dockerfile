@@ -3,17 +3,11 @@
 ARG RUST_VERSION=1.95
 
 FROM rust:${RUST_VERSION}-slim-bookworm AS build
-ARG TARGETARCH
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates cmake gcc g++ libc6-dev make perl && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-# Static with glibc: naming the target keeps the flag away from build scripts.
-RUN case "${TARGETARCH:-amd64}" in amd64) target=x86_64 ;; arm64) target=aarch64 ;; *) exit 1 ;; esac \
-    && target="${target}-unknown-linux-gnu" \
-    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "${target}" \
-    && mkdir -p /out/bin /out/data \
-    && cp "target/${target}/release/hotshard" /out/bin/hotshard
+RUN mkdir -p /out/bin /out/data && program="$(scripts/build-static)" && cp "${program}" /out/bin/hotshard
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
