@@ -181,7 +181,17 @@ async fn a_primary_with_ten_times_the_reads_is_very_hot_in_commands() {
 }
 
 #[tokio::test]
-async fn a_hot_primary_of_valkey_is_very_hot_in_commands() {
+async fn a_hot_primary_of_redis_6_is_very_hot_in_commands() {
+    check_hot_primary(Server::redis6()).await;
+}
+
+#[tokio::test]
+async fn a_hot_primary_of_valkey_8_is_very_hot_in_commands() {
+    check_hot_primary(Server::valkey8()).await;
+}
+
+#[tokio::test]
+async fn a_hot_primary_of_valkey_9_is_very_hot_in_commands() {
     check_hot_primary(Server::valkey9()).await;
 }
 

@@ -11,6 +11,10 @@ use std::path::Path;
 /// Not where TMPDIR says: all tests of the machine must agree on it.
 const LEASES: &str = "/tmp/hotshard-test-ports";
 const PORTS: Range<u16> = 20_000..30_000;
+/// How far a cluster's bus is from its port where that can't be set.
+const BUS_OFFSET: u16 = 10_000;
+/// With that they lie outside of all leases and still below the kernel's own.
+const PORTS_BELOW_BUS: Range<u16> = 20_000..22_700;
 
 /// A port that is ours until this is dropped.
 #[derive(Debug)]
@@ -28,6 +32,14 @@ impl Port {
             .map(|step| PORTS.start + (u32::from(start) * 7 + u32::from(step)) as u16 % count)
             .find_map(Self::try_lease)
             .unwrap_or_else(|| panic!("no free port in {PORTS:?}"))
+    }
+
+    /// A free one whose neighbour so far above, which nobody leases, is free too: servers before 7.0 have their cluster bus there.
+    pub(crate) fn lease_below_bus() -> Self {
+        let is_free = |number: u16| TcpListener::bind(("127.0.0.1", number + BUS_OFFSET)).is_ok();
+        let mut free = PORTS_BELOW_BUS.filter(|number| is_free(*number));
+        free.find_map(Self::try_lease)
+            .unwrap_or_else(|| panic!("no free port in {PORTS_BELOW_BUS:?}"))
     }
 
     pub(crate) fn number(&self) -> u16 {

@@ -15,6 +15,9 @@ use super::tls::Authority;
 use super::tools::tool;
 use super::wait::eventually;
 
+/// It has its cluster bus where its port says.
+const REDIS_6: &str = "redis-server-6.2";
+
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Who logs in; the user `default` is the one of a password alone.
@@ -80,7 +83,12 @@ impl ServerPlan {
     /// Starts it, and waits until it answers.
     pub(crate) async fn start(self) -> Server {
         let folder = TempDir::new().expect("a temporary folder");
-        let (port, bus_port) = (Port::lease(), self.cluster.then(Port::lease));
+        let sets_bus_port = self.program != REDIS_6;
+        let (port, bus_port) = match (self.cluster, sets_bus_port) {
+            (false, _) => (Port::lease(), None),
+            (true, true) => (Port::lease(), Some(Port::lease())),
+            (true, false) => (Port::lease_below_bus(), None),
+        };
         let arguments = self.arguments(port.number(), bus_port.as_ref().map(Port::number));
         let name = format!("{}:{}", self.program, port.number());
         let process = Process::start(&name, &tool(self.program), &arguments, folder.path());
@@ -134,8 +142,10 @@ impl ServerPlan {
             set("tls-replication", "yes");
         }
         if let Some(bus_port) = bus_port {
-            set("cluster-enabled", "yes");
             set("cluster-port", &bus_port.to_string());
+        }
+        if self.cluster {
+            set("cluster-enabled", "yes");
             set("cluster-node-timeout", "1000");
             // CLUSTER SLOTS leaves out a replica whose offset is still 0, and the first ping moves it: by default after 10 s.
             set("repl-ping-replica-period", "1");
@@ -172,7 +182,7 @@ impl Server {
 
     /// Redis 6.2: fewer INFO fields, no CLUSTER SHARDS. It cannot choose its bus port, so it is not for clusters.
     pub(crate) fn redis6() -> ServerPlan {
-        ServerPlan::new("redis-server-6.2")
+        ServerPlan::new(REDIS_6)
     }
 
     /// Valkey 8.0: SLOT-STATS, no COMMANDLOG.
