@@ -22,6 +22,7 @@ mod house;
 mod independent_count;
 mod key_positions;
 mod layering;
+mod live_page;
 mod manual;
 mod monitor;
 mod pushing;

@@ -345,8 +345,8 @@ function drawVerdict() {
   write(head, "Shard " + shard.shard + " of " + group.group + " is " + STATUSES[signal.status] + ": " + spoken(signal) + ", " + signed(signal.deviation_ratio)
     + " over the mean" + (others > 0 ? " (" + whole.format(others) + " more " + (others === 1 ? "is" : "are") + " hot)" : ""));
   document.title = "▲ " + shard.shard + " " + STATUSES[signal.status] + " · hotshard";
-  const found = group.diagnosis.filter((one) => one.shard === shard.shard);
-  const finding = found.find((one) => one.signal === signal.name) ?? found[0];
+  const findings = group.diagnosis.filter((one) => one.shard === shard.shard);
+  const finding = findings.find((one) => one.signal === signal.name) ?? findings[0];
   if (finding) return write(why, [finding.sentence, ...finding.evidence.slice(1, 3), ...finding.advice.slice(0, 1)].join(". ") + ".");
   drawWhy(why, shard.window);
 }

@@ -1,0 +1,77 @@
+//! The live page in a real browser.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::hotshard::Hotshard;
+use crate::harness::tools::tool;
+use crate::harness::wait::eventually;
+use crate::repository::root;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What the page at this address says once it says `text`, and the errors of its console.
+fn browse(address: &str, text: &str) -> Value {
+    let output = Command::new(tool("python"))
+        .arg(root().join("tests/browse.py"))
+        .arg(tool("chromium"))
+        .args([&format!("http://{address}/"), text, "30"])
+        .output()
+        .expect("python starts");
+    let complaint = || String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{}", complaint());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", complaint()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_names_the_hot_shard_and_its_cause() {
+    let often = [
+        "--poll.interval",
+        "1s",
+        "--monitor.schedule",
+        "every 3s",
+        "--monitor.window",
+        "1s",
+    ];
+    let arguments: Vec<&str> = ["demo", "--shards", "3"].iter().chain(&often).copied().collect();
+    let hotshard = Hotshard::start(&arguments).await;
+    let diagnosed = async || {
+        let answer = hotshard.get("/api/v1/groups").await?;
+        let known: Value = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
+        let group = &known["groups"][0];
+        let hot = group["shards"].as_array().into_iter().flatten();
+        let is_hot = |shard: &&Value| shard["signals"]["commands"]["status"] == "very_hot";
+        let shard = hot.filter(is_hot).filter_map(|shard| shard["shard"].as_str()).next();
+        match (shard, group["diagnosis"][0]["cause"].as_str()) {
+            (Some(shard), Some(_)) => Ok(shard.to_owned()),
+            _ => Err(answer.body),
+        }
+    };
+    let shard = eventually("a shard is hot for a reason", DEADLINE, diagnosed).await;
+    let head = format!("Shard {shard} of demo is very hot");
+    let page = browse(&hotshard.address.to_string(), &head);
+    assert_eq!(page["errors"], Value::Array(Vec::new()), "{page:#}");
+    let said = page["said"].as_str().expect("it says something");
+    assert!(said.contains(&head), "{said}");
+    let answer = hotshard.get("/api/v1/groups").await.expect("it answers");
+    let known: Value = serde_json::from_str(&answer.body).expect("it is JSON");
+    let findings = known["groups"][0]["diagnosis"].as_array().expect("there are findings");
+    // Its figures may have moved on since the page was read; its cause hasn't.
+    let cause = |finding: &Value| {
+        let sentence = finding["sentence"].as_str().unwrap_or_default();
+        let cause = sentence.split_once(": ").map_or("", |(_, cause)| cause);
+        cause
+            .split(|letter: char| letter.is_ascii_digit())
+            .next()
+            .unwrap_or(cause)
+            .to_owned()
+    };
+    let named = |cause: &String| cause.len() > 5 && said.contains(cause.as_str());
+    assert!(
+        findings.iter().map(cause).any(|cause| named(&cause)),
+        "{findings:?}\n{said}"
+    );
+    hotshard.stop().await;
+}
