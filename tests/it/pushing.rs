@@ -77,8 +77,7 @@ async fn check_arrived(collector: &Collector, hotshard: &Hotshard) {
     for attribute in ["service.name: Str(hotshard)", "telemetry.sdk.name: Str(opentelemetry)"] {
         assert!(printed.contains(attribute), "{attribute}");
     }
-    let page = hotshard.metrics().await;
-    assert!(page.contains("hotshard_otlp_exports_total{outcome=\"ok\"} "), "{page}");
+    counted(hotshard, "ok").await;
 }
 
 #[tokio::test]
@@ -123,15 +122,17 @@ async fn a_collector_behind_tls_is_told_only_if_its_authority_is_trusted() {
 
 async fn check_refused(collector: &Collector, outside: SocketAddr, protocol: &str) {
     let doubting = demo(&format!("https://{outside}"), protocol, &[]).await;
-    let refused = async || {
-        let page = doubting.metrics().await;
-        if page.contains("hotshard_otlp_exports_total{outcome=\"failed\"} ") {
-            Ok(())
-        } else {
-            Err(page)
-        }
-    };
-    eventually("the failure is counted", DEADLINE, refused).await;
+    counted(&doubting, "failed").await;
     doubting.stop().await;
     assert!(collector.series().is_empty(), "{}", collector.printed());
+}
+
+/// Waits until a push with this outcome is counted: the collector has printed a push before we know that it arrived.
+async fn counted(hotshard: &Hotshard, outcome: &str) {
+    let series = format!("hotshard_otlp_exports_total{{outcome=\"{outcome}\"}} ");
+    let seen = async || {
+        let page = hotshard.metrics().await;
+        if page.contains(&series) { Ok(()) } else { Err(page) }
+    };
+    eventually(&series, DEADLINE, seen).await;
 }

@@ -126,3 +126,36 @@ async fn another_password_is_taken_and_what_has_to_wait_is_said() {
         "{log}"
     );
 }
+
+/// How many windows were opened, or would have been.
+fn windows(page: &str) -> f64 {
+    let names = ["hotshard_windows_total{", "hotshard_windows_skipped_total{"];
+    let counted = page
+        .lines()
+        .filter(|line| names.iter().any(|name| line.starts_with(name)));
+    counted
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+#[tokio::test]
+async fn another_schedule_holds_from_then_on() {
+    let server = Server::redis().start().await;
+    let scheduled = |schedule: &str| {
+        let monitor = format!("[monitor]\nschedule = \"{schedule}\"\nwindow = 1\non_hot = false\n");
+        format!("{}{SETTINGS}{monitor}", group("a", &server))
+    };
+    let hotshard = Hotshard::serve(&scheduled("every 1h")).await;
+    assert_eq!(windows(&hotshard.metrics().await), 0.0);
+    write(&hotshard, &scheduled("every 2s"));
+    let answer = http::request(hotshard.address, "POST", "/-/reload", &[])
+        .await
+        .expect("it answers");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let due = async || match windows(&hotshard.metrics().await) {
+        counted if counted >= 2.0 => Ok(()),
+        counted => Err(counted),
+    };
+    eventually("rounds are due", DEADLINE, due).await;
+    hotshard.stop().await;
+}

@@ -1,13 +1,20 @@
 //! Being scraped as Prometheus exporters are: over TLS, with a password, at several addresses.
 
 use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::harness::hotshard::Hotshard;
 use crate::harness::http;
 use crate::harness::prometheus::Prometheus;
 use crate::harness::tls::Authority;
+use crate::harness::tools::tool;
 
 #[tokio::test]
 async fn a_real_prometheus_scrapes_through_tls_and_basic_auth() {
@@ -75,6 +82,68 @@ async fn several_addresses_are_listened_on_and_ipv6_is_one_of_them() {
     for address in [hotshard.address, other] {
         let answer = http::get(address, "/healthz").await.expect("it answers");
         assert_eq!(answer.status, 200, "{address}");
+    }
+    hotshard.stop().await;
+}
+
+/// A scrape every 15 s for a day.
+const SCRAPES_OF_A_DAY: usize = 5_760;
+
+/// A demo whose figures rest, so that scrapes alone use memory.
+async fn resting() -> Hotshard {
+    let arguments = "demo --shards 2 --poll.interval 1h --monitor.schedule every|1h --monitor.on-hot false";
+    let arguments: Vec<String> = arguments.split(' ').map(|word| word.replace('|', " ")).collect();
+    Hotshard::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await
+}
+
+#[tokio::test]
+async fn a_days_scrapes_leave_memory_as_it_was() {
+    let hotshard = resting().await;
+    let scrape = async |count: usize| {
+        for _ in 0..count / 8 {
+            for page in join_all((0..8).map(|_| hotshard.metrics())).await {
+                assert!(page.contains("hotshard_node_up{"), "{page}");
+            }
+        }
+    };
+    // What is allocated once is there after the first hundreds.
+    scrape(800).await;
+    let before = hotshard.resident_kib();
+    scrape(SCRAPES_OF_A_DAY).await;
+    let after = hotshard.resident_kib();
+    assert!(after < before + 4_096, "from {before} KiB to {after} KiB");
+    hotshard.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_connections_are_served_and_slow_ones_cut_off() {
+    let hotshard = resting().await;
+    let slow = async || {
+        let mut stream = TcpStream::connect(hotshard.address).await.expect("it listens");
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: loc")
+            .await
+            .expect("it reads");
+        stream
+    };
+    let slow = join_all((0..20).map(|_| slow())).await;
+    let url = format!("http://{}/metrics", hotshard.address);
+    let wrk = Command::new(tool("wrk"))
+        .args(["-t1", "-c1000", "-d5s", "--timeout", "30s", &url])
+        .output()
+        .expect("wrk starts");
+    let said = String::from_utf8_lossy(&wrk.stdout).into_owned();
+    assert!(wrk.status.success() && said.contains("requests in"), "{said}");
+    assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
+    assert_eq!(hotshard.get("/healthz").await.expect("it answers").status, 200);
+    for mut stream in slow {
+        let mut rest = Vec::new();
+        // How it hangs up doesn't matter, but it does.
+        let ended = timeout(Duration::from_secs(40), stream.read_to_end(&mut rest)).await;
+        assert!(
+            ended.is_ok(),
+            "a client that never ends its header holds its connection"
+        );
     }
     hotshard.stop().await;
 }
