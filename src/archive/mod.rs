@@ -17,7 +17,7 @@ mod store;
 mod trouble;
 mod writer;
 
-pub use past::PastRound;
+pub use past::{KeptRound, PastRound};
 pub use query::{Answer, Filter, Questions, SQL_TIME_MAX, SqlError};
 pub use raw_log::{RawLog, RawLogs, RawSettings, RawSummary, RawThread, file_stem};
 pub use sample::{Sample, Sampler};

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::Value as Json;
 
 use super::query::Answer;
+use crate::analysis::report::{Observation, Report, ReportSettings, Source};
 use crate::analysis::window::{
     ClosedWindow, Counted, Coverage, KeyCount, PatternCount, Rejection, SignatureCount, WindowEnd, WindowStats,
 };
@@ -25,6 +26,23 @@ pub struct PastRound {
     pub windows: Vec<ClosedWindow>,
 }
 
+/// A round that is kept, without what its windows saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptRound {
+    /// Its number.
+    pub id: i64,
+    /// Which command watched.
+    pub source: String,
+    /// When its first window opened.
+    pub opened: Timestamp,
+    /// When its last window closed.
+    pub closed: Timestamp,
+    /// How many shards it looked at.
+    pub shards: u64,
+    /// How many commands its windows saw.
+    pub commands: u64,
+}
+
 /// A pattern's share must have changed by so much to have grown or shrunk.
 const CHANGE_MIN: f64 = 0.02;
 
@@ -32,6 +50,23 @@ const CHANGE_MIN: f64 = 0.02;
 const SHARE_MIN: f64 = 0.005;
 
 impl PastRound {
+    /// The report of the round as it is shown.
+    pub fn report(&self) -> Report {
+        let source = if self.source == "monitor" {
+            Source::Monitor
+        } else {
+            Source::Serve
+        };
+        let windows = self.windows.iter().map(|window| Observation::of_window(window, None));
+        Report::compare(
+            &self.group,
+            source,
+            windows.collect(),
+            Vec::new(),
+            &ReportSettings::default(),
+        )
+    }
+
     /// Per shard and pattern: its share of the touches in each round, the oldest first, and what became of it.
     pub fn compare(rounds: &[Self]) -> Answer {
         let mut shares: BTreeMap<(Arc<str>, Arc<str>), Vec<f64>> = BTreeMap::new();
@@ -114,6 +149,26 @@ pub(super) fn round(connection: &Connection, session: Option<i64>) -> rusqlite::
         round.windows.push(window);
     }
     Ok(Some(round))
+}
+
+/// The newest rounds of a group, the newest first.
+pub(super) fn newest(connection: &Connection, group: &GroupKey, count: u32) -> rusqlite::Result<Vec<KeptRound>> {
+    let sql =
+        "SELECT id, source, opened, closed, (SELECT count(DISTINCT shard) FROM windows WHERE session = sessions.id),
+            (SELECT coalesce(sum(commands), 0) FROM windows WHERE session = sessions.id)
+        FROM sessions WHERE cluster = ? AND region = ? ORDER BY id DESC LIMIT ?";
+    let mut statement = connection.prepare(sql)?;
+    let rounds = statement.query_map((group.id.as_str(), group.region.as_str(), count), |row| {
+        Ok(KeptRound {
+            id: row.get(0)?,
+            source: row.get(1)?,
+            opened: Timestamp(self::count(row, 2)?),
+            closed: Timestamp(self::count(row, 3)?),
+            shards: self::count(row, 4)?,
+            commands: self::count(row, 5)?,
+        })
+    })?;
+    rounds.collect()
 }
 
 /// The newest rounds of the same group before this one.

@@ -13,8 +13,9 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
-use super::past::{self, PastRound};
+use super::past::{self, KeptRound, PastRound};
 use super::trouble::ArchiveError;
+use crate::model::GroupKey;
 
 /// An archive, open for reading alone; it may be written meanwhile.
 #[derive(Debug)]
@@ -155,6 +156,14 @@ impl Questions {
             return Err(ArchiveError::Foreign(self.path.clone()));
         }
         past::round(&self.connection, session).map_err(|error| ArchiveError::database(&self.path, error))
+    }
+
+    /// The newest rounds of a group without their windows, the newest first.
+    pub fn rounds(&self, group: &GroupKey, count: u32) -> Result<Vec<KeptRound>, ArchiveError> {
+        if self.form == Form::Earlier {
+            return Err(ArchiveError::Foreign(self.path.clone()));
+        }
+        past::newest(&self.connection, group, count).map_err(|error| ArchiveError::database(&self.path, error))
     }
 
     /// The newest rounds of a cluster before a round, the newest first.

@@ -36,7 +36,9 @@ pub(super) async fn run(
     let signals = Signals::new().context("cannot listen for signals")?;
     let (plan, settings) = (configuration.plan()?, configuration.settings());
     let ledger = Ledger::new(settings.ledger());
-    let bound = http::bind(settings.web.clone()).await?;
+    let bound = http::bind(settings.web.clone())
+        .await?
+        .keeping(settings.archive.path.clone());
     announce(&bound.addresses())?;
     let (published, shutdown) = (Published::new(), CancellationToken::new());
     let pusher = push(&settings.otlp, &published).await?;

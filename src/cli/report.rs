@@ -5,7 +5,6 @@ use clap::Args;
 
 use super::query::{ArchiveFile, show};
 use super::{Outcome, UsageError};
-use crate::analysis::report::{Observation, Report, ReportSettings, Source};
 use crate::archive::{PastRound, Questions};
 use crate::render::{self, Format, Look};
 
@@ -42,7 +41,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
             UsageError("a report is of one session; add --compare to see several beside each other".into()).into(),
         );
     };
-    super::print(render::render(&report(round), args.format, Look::default()))?;
+    super::print(render::render(&round.report(), args.format, Look::default()))?;
     Ok(Outcome::Done)
 }
 
@@ -84,24 +83,4 @@ fn round(questions: &Questions, session: Option<i64>) -> anyhow::Result<PastRoun
         ))
         .into()
     })
-}
-
-fn report(round: &PastRound) -> Report {
-    let source = if round.source == "monitor" {
-        Source::Monitor
-    } else {
-        Source::Serve
-    };
-    let observations = round
-        .windows
-        .iter()
-        .map(|window| Observation::of_window(window, None))
-        .collect();
-    Report::compare(
-        &round.group,
-        source,
-        observations,
-        Vec::new(),
-        &ReportSettings::default(),
-    )
 }

@@ -139,7 +139,7 @@ fn listed(kind: &str, name: &str, count: u64, error: u64, whole: u64) -> Value {
 }
 
 /// RFC 3339 with milliseconds.
-fn moment(moment: Timestamp) -> Option<String> {
+pub(super) fn moment(moment: Timestamp) -> Option<String> {
     let moment = DateTime::from_timestamp_micros(i64::try_from(moment.0).ok()?)?;
     Some(moment.to_rfc3339_opts(SecondsFormat::Millis, true))
 }

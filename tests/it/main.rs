@@ -32,6 +32,7 @@ mod reload;
 mod replication_lag;
 mod repository;
 mod resharding;
+mod rounds;
 mod scraping;
 mod service;
 mod serving;

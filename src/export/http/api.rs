@@ -16,7 +16,7 @@ use crate::metrics::snapshot::{GroupSnapshot, Snapshot};
 use crate::model::GroupKey;
 
 /// An answer that isn't what was asked for.
-fn problem(status: StatusCode, text: impl AsRef<str>) -> Response {
+pub(super) fn problem(status: StatusCode, text: impl AsRef<str>) -> Response {
     (status, Json(json!({ "error": text.as_ref() }))).into_response()
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn resume(State(app): State<App>) -> Response {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Where {
-    region: Option<String>,
+    pub(super) region: Option<String>,
 }
 
 pub(super) async fn round(State(app): State<App>, Path(id): Path<String>, Query(place): Query<Where>) -> Response {
@@ -69,7 +69,7 @@ pub(super) async fn round(State(app): State<App>, Path(id): Path<String>, Query(
 
 /// Why a name doesn't say which group is meant.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-enum Unclear {
+pub(super) enum Unclear {
     #[error("there is no such group; see /api/v1/groups")]
     Unknown,
     #[error("several regions have a group of this name; say which with ?region=")]
@@ -87,7 +87,7 @@ impl IntoResponse for Unclear {
 }
 
 /// The group of that name; where several regions have one, the region must be said.
-fn group<'s>(snapshot: &'s Snapshot, id: &str, place: &Where) -> Result<&'s GroupSnapshot, Unclear> {
+pub(super) fn group<'s>(snapshot: &'s Snapshot, id: &str, place: &Where) -> Result<&'s GroupSnapshot, Unclear> {
     let is_meant = |key: &GroupKey| {
         key.id.as_str() == id
             && place

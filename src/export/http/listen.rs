@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, lookup_host};
@@ -43,6 +44,7 @@ pub struct Bound {
     listeners: Vec<(TcpListener, SocketAddr)>,
     settings: WebSettings,
     security: Security,
+    archive: Option<PathBuf>,
 }
 
 /// Listens on every address of the settings.
@@ -63,6 +65,7 @@ pub async fn bind(settings: WebSettings) -> Result<Bound, BindError> {
         listeners,
         settings,
         security,
+        archive: None,
     })
 }
 
@@ -86,6 +89,12 @@ impl Bound {
         self.listeners.iter().map(|(_, local)| *local).collect()
     }
 
+    /// Shows the rounds that are kept in this file, too.
+    pub fn keeping(mut self, archive: Option<PathBuf>) -> Self {
+        self.archive = archive;
+        self
+    }
+
     /// Answers until `shutdown`, then ends event streams, lets open requests end within a grace period, and returns.
     pub async fn serve(self, published: Published, orders: mpsc::Sender<Order>, shutdown: CancellationToken) {
         let security = self.security;
@@ -95,7 +104,8 @@ impl Bound {
             published.clone(),
             orders,
             shutdown.clone(),
-        );
+        )
+        .keeping(self.archive.as_deref());
         let gate = Gate::new(published);
         let mut accepting = JoinSet::new();
         for (listener, local) in self.listeners {

@@ -11,6 +11,7 @@ mod health;
 mod listen;
 mod order;
 mod patient;
+mod rounds;
 mod routes;
 mod security;
 mod settings;

@@ -1,6 +1,7 @@
 //! Every route, and what stands before it.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +22,10 @@ use tower_http::timeout::TimeoutLayer;
 use super::events::Feed;
 use super::guard::{Names, Refusal};
 use super::order::Order;
+use super::rounds::Shelf;
 use super::security::Security;
 use super::settings::{ExternalUrl, WebSettings};
-use super::{api, events, health};
+use super::{api, events, health, rounds};
 use crate::export::page;
 use crate::export::prometheus::{Format, Pages};
 use crate::metrics::published::Published;
@@ -43,6 +45,7 @@ pub(super) struct App {
     pub(super) feed: Feed,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) shutdown: CancellationToken,
+    pub(super) shelf: Shelf,
     names: Names,
 }
 
@@ -65,8 +68,15 @@ impl App {
             published,
             orders,
             shutdown,
+            shelf: Shelf::new(None),
             names,
         }
+    }
+
+    /// With the rounds that are kept in this file.
+    pub(super) fn keeping(mut self, archive: Option<&Path>) -> Self {
+        self.shelf = Shelf::new(archive);
+        self
     }
 }
 
@@ -142,6 +152,8 @@ pub(super) const ROUTES: &[Route] = &[
     read("/api/openapi.json", Audience::Readers, || get(api::description)),
     read("/api/v1/groups", Audience::Readers, || get(api::groups)),
     read("/api/v1/groups/{id}/report", Audience::Readers, || get(api::report)),
+    read("/api/v1/groups/{id}/rounds", Audience::Readers, || get(rounds::list)),
+    read("/api/v1/rounds/{n}/report", Audience::Readers, || get(rounds::report)),
     read("/api/v1/events", Audience::Readers, || get(events::stream)),
     order("/-/reload", || post(api::reload)),
     order("/-/pause", || post(api::pause)),

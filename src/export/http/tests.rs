@@ -61,7 +61,7 @@ impl Stage {
 }
 
 fn request(method: &str, path: &str) -> HttpRequest<Body> {
-    let path = path.replace("{id}", "orders");
+    let path = path.replace("{id}", "orders").replace("{n}", "1");
     HttpRequest::builder()
         .method(method)
         .uri(path)
@@ -81,7 +81,13 @@ async fn every_reading_route_answers_with_security_headers() {
     let stage = stage();
     for route in ROUTES.iter().filter(|route| route.audience != Audience::Operators) {
         let response = stage.answer(request("GET", route.path)).await;
-        assert_eq!(response.status(), StatusCode::OK, "{}", route.path);
+        // No archive is kept here.
+        let expected = if route.path.contains("/rounds") {
+            StatusCode::NOT_FOUND
+        } else {
+            StatusCode::OK
+        };
+        assert_eq!(response.status(), expected, "{}", route.path);
         let policy = response.headers()["content-security-policy"]
             .to_str()
             .expect("a header");
