@@ -21,5 +21,6 @@ pub mod slot;
 pub mod slot_stats;
 pub mod status;
 pub mod tally;
+pub mod veil;
 pub mod window;
 pub mod witness;

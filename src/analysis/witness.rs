@@ -259,10 +259,15 @@ fn add(kinds: &mut Vec<Kind>, reply: &LoggedReply, span: Duration, normaliser: &
 impl Kind {
     fn named(self, normaliser: &Normaliser) -> LargeReplies {
         let pattern = self.pattern.map(|pattern| normaliser.name(normaliser.resolve(pattern)));
+        let shown = |key: &[u8]| {
+            normaliser
+                .veil()
+                .key(&printed(key), pattern.as_deref().unwrap_or_default())
+        };
         LargeReplies {
-            signature: signature(&self.command, pattern, self.shape.text()).into(),
-            pattern: pattern.map(Arc::from),
-            example_key: self.example.as_deref().map(printed),
+            signature: signature(&self.command, pattern.as_deref(), self.shape.text()).into(),
+            example_key: self.example.as_deref().map(shown),
+            pattern: pattern.as_deref().map(Arc::from),
             full_scan: self.shape.full_scan(),
             per_second: self.per_second,
             bytes_per_second: self.bytes_per_second,
@@ -297,6 +302,22 @@ fn printed(text: &[u8]) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::veil::{KeyNames, Veil};
+
+    #[test]
+    fn a_logged_key_is_veiled_as_all_others() {
+        let now = Timestamp(1_795_219_200_000_000);
+        let call = [&b"lrange"[..], b"vip:alice", b"0", b"-1"];
+        let reply = LoggedReply::of(now, Bytes(6_000_000), &call, &Commands::builtin()).expect("a command");
+        let words = Words {
+            logs: vec![ReplyLog::of(vec![reply], now, 128)],
+            ..Words::default()
+        };
+        let veil = Veil::new(KeyNames::Hash, b"one");
+        let mut normaliser = Normaliser::new(&PatternSettings::default(), 7).veiled(veil);
+        let told = format!("{:?}", words.by_pattern(&mut normaliser));
+        assert!(told.contains("LRANGE | #") && !told.contains("alice"), "{told}");
+    }
     use crate::analysis::pattern::PatternSettings;
 
     /// `seconds ago, bytes, command`, asked for so many; by signature how many a minute, and bytes a second.

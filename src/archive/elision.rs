@@ -1,15 +1,20 @@
 //! A line of MONITOR without what it says beyond its command and its keys.
 //!
-//! Pure: a line in, a line out that reads the same to whoever looks for commands and keys.
+//! Pure: a line in, a line out that reads the same to whoever looks for commands and keys, unless a veil names keys otherwise.
+
+use std::borrow::Cow;
 
 use crate::analysis::keyspec::{Commands, Walk};
 use crate::analysis::line::{Head, Line};
+use crate::analysis::pattern::Normaliser;
+use crate::analysis::veil::KeyNames;
+use crate::model::Timestamp;
 
 /// What stands for an argument that isn't a key.
 const ELIDED: &[u8] = b"?";
 
 /// The line in redis-cli's form with its command and its keys; `None` if it isn't one of MONITOR's. What was cut off at its end is left out.
-pub(super) fn elide(raw: &[u8], commands: &Commands) -> Option<Vec<u8>> {
+pub(super) fn elide(raw: &[u8], commands: &Commands, names: &mut Normaliser) -> Option<Vec<u8>> {
     let line = Line::parse(raw).ok()?;
     let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
     let raw = raw.strip_prefix(b"+").unwrap_or(raw);
@@ -25,17 +30,38 @@ pub(super) fn elide(raw: &[u8], commands: &Commands) -> Option<Vec<u8>> {
             elided.push(b' ');
         }
         elided.push(b'"');
-        elided.extend_from_slice(if shown[place] { argument } else { ELIDED });
+        match shown[place] {
+            Shown::Not => elided.extend_from_slice(ELIDED),
+            Shown::Command => elided.extend_from_slice(argument),
+            Shown::Key => elided.extend_from_slice(&key(argument, line.time, names)),
+        }
         elided.push(b'"');
     }
     Some(elided)
 }
 
+/// What an argument is, and so whether it is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Not,
+    Command,
+    Key,
+}
+
+fn key<'line>(key: &'line [u8], time: Timestamp, names: &mut Normaliser) -> Cow<'line, [u8]> {
+    if names.veil().names() == KeyNames::Plain {
+        return key.into();
+    }
+    let pattern = names.classify(key, time);
+    let text = String::from_utf8_lossy(key);
+    names.kept_key(&text, pattern).into_owned().into_bytes().into()
+}
+
 /// Which arguments are the command, its subcommand, or keys. Of a command nobody knows, that is its name alone.
-fn shown(arguments: &[&[u8]], commands: &Commands) -> Vec<bool> {
-    let mut shown = vec![false; arguments.len()];
+fn shown(arguments: &[&[u8]], commands: &Commands) -> Vec<Shown> {
+    let mut shown = vec![Shown::Not; arguments.len()];
     if let Some(name) = shown.first_mut() {
-        *name = true;
+        *name = Shown::Command;
     }
     let Some(id) = commands.resolve(arguments.iter().copied()) else {
         return shown;
@@ -44,23 +70,48 @@ fn shown(arguments: &[&[u8]], commands: &Commands) -> Vec<bool> {
     if command.name.contains('|')
         && let Some(subcommand) = shown.get_mut(1)
     {
-        *subcommand = true;
+        *subcommand = Shown::Command;
     }
     let mut walk = Walk::new(&command.keys);
     for (place, argument) in arguments.iter().enumerate().skip(1) {
-        walk.argument(argument, || place, |key| shown[key] = true);
+        walk.argument(argument, || place, |key| shown[key] = Shown::Key);
     }
-    walk.end(|key| shown[key] = true);
+    walk.end(|key| shown[key] = Shown::Key);
     shown
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::pattern::PatternSettings;
+    use crate::analysis::veil::Veil;
+
+    fn names(names: KeyNames) -> Normaliser {
+        Normaliser::new(&PatternSettings::default(), 7).veiled(Veil::new(names, b"one"))
+    }
+
+    #[test]
+    fn a_veiled_key_is_hashed_or_its_pattern() {
+        let line = br#"1795202082.056681 [0 10.0.0.9:1] "MSET" "user:1234" "v" "alice" "w""#;
+        let veiled = |how| {
+            let line = elide(line, &Commands::builtin(), &mut names(how));
+            String::from_utf8(line.expect("it is MONITOR's")).expect("it is text")
+        };
+        assert!(veiled(KeyNames::Patterns).ends_with(r#""MSET" "user:{ID}" "?" "{KEY}" "?""#));
+        let hashed = veiled(KeyNames::Hash);
+        assert!(
+            !hashed.contains("1234\"") && !hashed.contains("alice") && hashed.contains("\"#"),
+            "{hashed}"
+        );
+    }
 
     fn check(arguments: &str, expected: &str) {
         let line = |arguments: &str| format!("1795202082.056681 [0 10.0.0.9:35656] {arguments}");
-        let elided = elide(format!("+{}\r", line(arguments)).as_bytes(), &Commands::builtin());
+        let elided = elide(
+            format!("+{}\r", line(arguments)).as_bytes(),
+            &Commands::builtin(),
+            &mut names(KeyNames::Plain),
+        );
         let elided = elided.map(|line| String::from_utf8(line).expect("it is text"));
         assert_eq!(elided, Some(line(expected)), "{arguments}");
     }
@@ -89,7 +140,11 @@ mod tests {
     #[test]
     fn what_is_not_monitors_is_nothing() {
         for line in ["-ERR secret", "OK", ""] {
-            assert_eq!(elide(line.as_bytes(), &Commands::builtin()), None, "{line}");
+            assert_eq!(
+                elide(line.as_bytes(), &Commands::builtin(), &mut names(KeyNames::Plain)),
+                None,
+                "{line}"
+            );
         }
     }
 }

@@ -122,18 +122,21 @@ impl Questions {
             .collect()
     }
 
-    /// The answer to a statement of the user's, which can read this file and nothing else, and not for ever.
-    pub fn sql(&mut self, statement: &str) -> Result<Answer, SqlError> {
-        self.confine()?;
-        let mut prepared = self.connection.prepare(statement).map_err(SqlError::of)?;
+    /// The answer to a statement of the user's, which can read this file and nothing else, and not for longer than this
+    /// ([`SQL_TIME_MAX`], usually).
+    pub fn sql(&mut self, statement: &str, time_max: Duration) -> Result<Answer, SqlError> {
+        let failed = |error| SqlError::of(error, time_max);
+        self.confine(time_max)?;
+        let mut prepared = self.connection.prepare(statement).map_err(failed)?;
         if !prepared.readonly() {
             return Err(SqlError::Writes);
         }
-        answer(&mut prepared, Vec::new(), ROWS_MAX).map_err(SqlError::of)
+        answer(&mut prepared, Vec::new(), ROWS_MAX).map_err(failed)
     }
 
     /// Takes everything from the connection that a statement could do harm with.
-    fn confine(&mut self) -> Result<(), SqlError> {
+    fn confine(&mut self, time_max: Duration) -> Result<(), SqlError> {
+        let failed = |error| SqlError::of(error, time_max);
         let connection = &mut self.connection;
         for (limit, value) in [
             (Limit::SQLITE_LIMIT_ATTACHED, 0),
@@ -141,13 +144,13 @@ impl Questions {
             (Limit::SQLITE_LIMIT_SQL_LENGTH, 1024 * 1024),
             (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
         ] {
-            connection.set_limit(limit, value).map_err(SqlError::of)?;
+            connection.set_limit(limit, value).map_err(failed)?;
         }
-        connection.authorizer(Some(authorize)).map_err(SqlError::of)?;
-        let deadline = Instant::now() + SQL_TIME_MAX;
+        connection.authorizer(Some(authorize)).map_err(failed)?;
+        let deadline = Instant::now() + time_max;
         connection
             .progress_handler(OPERATIONS_A_LOOK, Some(move || Instant::now() >= deadline))
-            .map_err(SqlError::of)
+            .map_err(failed)
     }
 
     /// The round of that number, or the newest, with its windows as they were.
@@ -314,17 +317,17 @@ pub enum SqlError {
     #[error("--sql only reads the tables and views of the archive: {0}")]
     Forbidden(String),
     /// It takes too long.
-    #[error("the statement took longer than {} s and was ended; ask for less, or use --stats, which reads counts", SQL_TIME_MAX.as_secs())]
-    Time,
+    #[error("the statement took longer than {} s and was ended; ask for less, or use --stats, which reads counts", .0.as_secs())]
+    Time(Duration),
     /// It is wrong.
     #[error("SQLite says: {0}")]
     Wrong(String),
 }
 
 impl SqlError {
-    fn of(error: rusqlite::Error) -> Self {
+    fn of(error: rusqlite::Error, time_max: Duration) -> Self {
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::OperationInterrupted) => Self::Time,
+            Some(rusqlite::ErrorCode::OperationInterrupted) => Self::Time(time_max),
             Some(rusqlite::ErrorCode::AuthorizationForStatementDenied) => Self::Forbidden(error.to_string()),
             _ => Self::Wrong(error.to_string()),
         }
@@ -423,5 +426,28 @@ fn glob(pattern: &str) -> String {
         escaped
     } else {
         format!("*{escaped}*")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_without_end_is_ended() {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("earlier.db");
+        let earlier = Connection::open(&path).expect("a new file opens");
+        earlier
+            .execute_batch("CREATE TABLE monitor_logs (id)")
+            .expect("it is written");
+        let mut questions = Questions::open(&path).expect("it opens");
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+        let ended = questions.sql(endless, Duration::from_millis(20));
+        assert!(matches!(ended, Err(SqlError::Time(_))), "{ended:?}");
+        let answer = questions
+            .sql("SELECT 1 AS n", SQL_TIME_MAX)
+            .expect("the next one has its own time");
+        assert_eq!(answer.rows, [[Json::from(1)]]);
     }
 }

@@ -21,6 +21,8 @@ use memchr::memchr;
 use super::disk;
 use super::elision::elide;
 use crate::analysis::keyspec::Commands;
+use crate::analysis::pattern::{Normaliser, PatternSettings};
+use crate::analysis::veil::Veil;
 use crate::model::{Bytes, ShardId, Timestamp};
 
 /// How many pieces of streams may wait; a piece is at most what a reader takes at once, so this bounds what they hold.
@@ -52,6 +54,12 @@ pub struct RawSettings {
     pub free_space_min: Bytes,
     /// Which arguments are keys.
     pub commands: Arc<Commands>,
+    /// How keys become patterns.
+    pub patterns: PatternSettings,
+    /// How keys are named.
+    pub veil: Veil,
+    /// Seeds the tables: keys are an attacker's choice.
+    pub seed: u64,
 }
 
 /// Where windows hand in what they read. Clones lead to the same thread.
@@ -126,8 +134,10 @@ impl RawLogs {
         fs::create_dir_all(&settings.folder)?;
         let (queue, waiting) = sync_channel(WAITING_MAX);
         let shared = Arc::new(Shared::default());
+        let names = Normaliser::new(&settings.patterns, settings.seed).veiled(settings.veil.clone());
         let mut writer = Writer {
             settings,
+            names,
             streams: HashMap::new(),
             summary: RawSummary::default(),
             unlooked: LOOKED_AFTER,
@@ -203,6 +213,7 @@ impl RawThread {
 
 struct Writer {
     settings: RawSettings,
+    names: Normaliser,
     streams: HashMap<u64, Stream>,
     summary: RawSummary,
     /// Bytes written since the free space was looked at.
@@ -273,7 +284,7 @@ impl Writer {
         while let Some(end) = memchr(b'\n', bytes) {
             stream.grow(&bytes[..end], line_max);
             bytes = &bytes[end + 1..];
-            stream.end_line(&self.settings, &mut self.summary)?;
+            stream.end_line(&self.settings, &mut self.names, &mut self.summary)?;
         }
         stream.grow(bytes, line_max);
         Ok(())
@@ -314,7 +325,7 @@ impl Stream {
         self.cut |= piece.len() > room;
     }
 
-    fn end_line(&mut self, settings: &RawSettings, summary: &mut RawSummary) -> io::Result<()> {
+    fn end_line(&mut self, settings: &RawSettings, names: &mut Normaliser, summary: &mut RawSummary) -> io::Result<()> {
         let line = std::mem::take(&mut self.begun);
         let (cut, headless) = (std::mem::take(&mut self.cut), std::mem::take(&mut self.headless));
         if headless {
@@ -322,7 +333,7 @@ impl Stream {
         }
         let kept = match settings.with_values {
             true => Some(line.as_slice().strip_suffix(b"\r").unwrap_or(&line).to_vec()),
-            false => elide(&line, &settings.commands),
+            false => elide(&line, &settings.commands, names),
         };
         let Some(mut kept) = kept else {
             summary.unreadable_lines += 1;
@@ -394,6 +405,9 @@ mod tests {
             with_values,
             free_space_min: Bytes(0),
             commands: Commands::builtin(),
+            patterns: PatternSettings::default(),
+            veil: Veil::default(),
+            seed: 7,
         }
     }
 
@@ -446,6 +460,7 @@ mod tests {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let mut writer = Writer {
             settings: settings(folder.path(), true),
+            names: Normaliser::new(&PatternSettings::default(), 7),
             streams: HashMap::from([(0, Stream::new("a".into()))]),
             summary: RawSummary::default(),
             unlooked: 0,

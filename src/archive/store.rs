@@ -13,6 +13,7 @@ use super::settings::Record;
 use super::trouble::ArchiveError;
 use crate::analysis::keyspec::Commands;
 use crate::analysis::pattern::{Normaliser, PatternId, PatternSettings};
+use crate::analysis::veil::Veil;
 use crate::analysis::window::{ClosedWindow, WindowStats};
 use crate::model::GroupKey;
 
@@ -21,6 +22,8 @@ use crate::model::GroupKey;
 pub struct Reading {
     /// How keys become patterns.
     pub patterns: PatternSettings,
+    /// How keys are named.
+    pub veil: Veil,
     /// What of a line is kept.
     pub record: Record,
     /// Which command watches: `serve`, `demo` or `monitor`.
@@ -321,7 +324,7 @@ impl Writing<'_> {
     }
 
     fn lines(&mut self, window: i64, kept: &Kept, reading: &Reading) -> rusqlite::Result<()> {
-        let mut patterns = Normaliser::new(&reading.patterns, reading.seed);
+        let mut patterns = Normaliser::new(&reading.patterns, reading.seed).veiled(reading.veil.clone());
         let with_texts = reading.record == Record::Full;
         let mut read = |line: &[u8]| Row::read(line, &kept.commands, &mut patterns, with_texts);
         let sample = &kept.sample;
@@ -385,20 +388,20 @@ impl Writing<'_> {
                     None => {
                         let id = self
                             .names
-                            .id(self.transaction, Dictionary::Patterns, patterns.name(key.pattern))?;
+                            .id(self.transaction, Dictionary::Patterns, &patterns.name(key.pattern))?;
                         known.insert(key.pattern, id);
                         id
                     }
                 }),
             };
-            let key = row.key.as_ref().map(|key| key.text.as_str());
+            let key = row.key.as_ref().map(|key| patterns.kept_key(&key.text, key.pattern));
             statement.raw_bind_parameter(place + 1, id)?;
             statement.raw_bind_parameter(place + 2, row.at - began)?;
             statement.raw_bind_parameter(place + 3, client)?;
             statement.raw_bind_parameter(place + 4, row.port)?;
             statement.raw_bind_parameter(place + 5, command)?;
             statement.raw_bind_parameter(place + 6, pattern)?;
-            statement.raw_bind_parameter(place + 7, key)?;
+            statement.raw_bind_parameter(place + 7, key.as_deref())?;
             place += 7;
         }
         statement.raw_execute()?;

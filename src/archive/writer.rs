@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::disk;
@@ -30,6 +31,9 @@ const BATCH_MAX: usize = 16;
 
 /// How often the age of what is kept is looked at although nothing is written.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// How long the end may take to bring the file below its limits.
+const TIDY_AT_END: Duration = Duration::from_secs(2);
 
 /// Bytes of a line that are kept: enough for the head and a long key.
 const KEYS_BYTES_MAX: usize = 1024;
@@ -171,6 +175,9 @@ impl Writer {
             }
             more = self.tidy();
         }
+        // What the last windows pushed over a limit leaves too, unless there is so much that somebody would have to wait for it.
+        let patience = Instant::now() + TIDY_AT_END;
+        while self.tidy() && Instant::now() < patience {}
         if let Some(Err(error)) = self.store.take().map(Store::close) {
             warn!("the archive was written, but not closed cleanly: {error}");
         }

@@ -11,6 +11,7 @@ use tracing::warn;
 use super::keeping::{self, Keeping};
 use super::reach::searches;
 use crate::analysis::tally::TallySettings;
+use crate::analysis::veil::Veil;
 use crate::archive::Archive;
 use crate::config::Settings;
 use crate::engine::clock::Clock;
@@ -34,6 +35,7 @@ pub(super) struct Configuration {
     /// The pace at which groups that AWS knows are connected to; without one AWS isn't asked.
     pace: Option<Pace>,
     seed: u64,
+    veil: Veil,
     commands: CommandTables,
     archive: Option<Archive>,
     /// What each group's connections were made from.
@@ -46,8 +48,11 @@ impl Configuration {
         mut read: impl FnMut() -> anyhow::Result<Settings> + Send + 'static,
         reach: impl FnMut(&Settings) -> anyhow::Result<Vec<Watch>> + Send + 'static,
     ) -> anyhow::Result<Self> {
+        let settings = read()?;
+        let veil = settings.privacy.veil()?;
         Ok(Self {
-            settings: read()?,
+            settings,
+            veil,
             read: Box::new(read),
             reach: Box::new(reach),
             pace: None,
@@ -72,7 +77,7 @@ impl Configuration {
 
     /// Starts the archive, if there is to be one. It goes on through reloads.
     pub(super) fn keep(&mut self, source: &'static str) -> anyhow::Result<Keeping> {
-        let (archive, keeping) = keeping::start(&self.settings, source, self.seed)?;
+        let (archive, keeping) = keeping::start(&self.settings, source, self.seed, self.veil.clone())?;
         self.archive = archive;
         Ok(keeping)
     }
@@ -116,6 +121,7 @@ impl Configuration {
             reading: window::Reading {
                 commands: self.commands.clone(),
                 patterns: settings.patterns.clone(),
+                veil: self.veil.clone(),
                 tally: TallySettings::default(),
                 bandwidth: settings.bandwidth.clone(),
                 seed: self.seed,
@@ -144,11 +150,14 @@ fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<String> {
     let mut kept = differences("web", &table(&old.web), &table(&new.web));
     kept.extend(differences("otlp", &table(&old.otlp), &table(&new.otlp)));
     kept.extend(differences("log", &table(&old.log), &table(&new.log)));
+    kept.extend(differences("privacy", &table(&old.privacy), &table(&new.privacy)));
     kept.extend(differences("archive", &table(&old.archive), &table(&new.archive)));
     new.web = old.web.clone();
     new.otlp = old.otlp.clone();
     new.archive = old.archive.clone();
     new.log = old.log.clone();
+    // What is in the archive already can't be hashed after the fact.
+    new.privacy = old.privacy.clone();
     kept
 }
 

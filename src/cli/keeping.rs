@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 
+use crate::analysis::veil::Veil;
 use crate::archive::{Archive, ArchiveThread, Reading};
 use crate::config::Settings;
 use crate::engine::clock::Clock;
@@ -12,9 +13,11 @@ pub(super) fn start(
     settings: &Settings,
     source: &'static str,
     seed: u64,
+    veil: Veil,
 ) -> anyhow::Result<(Option<Archive>, Keeping)> {
     let reading = Reading {
         patterns: settings.patterns.clone(),
+        veil,
         record: settings.archive.record,
         source,
         seed,

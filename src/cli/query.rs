@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{Outcome, UsageError};
-use crate::archive::{Answer, ArchiveError, Filter, Questions};
+use crate::archive::{Answer, ArchiveError, Filter, Questions, SQL_TIME_MAX};
 use crate::render::{self, Format, Look};
 
 /// Ask the archive: which lines, which figures, or any SQL that reads
@@ -69,7 +69,7 @@ pub(super) fn run(args: &QueryArgs) -> anyhow::Result<Outcome> {
     let mut questions = args.file.open()?;
     if let Some(statement) = &args.sql {
         let answer = questions
-            .sql(statement)
+            .sql(statement, SQL_TIME_MAX)
             .map_err(|error| UsageError(format!("--sql: {error}")))?;
         return show(&answer, args.format);
     }

@@ -7,6 +7,7 @@ mod groups;
 mod layer;
 mod log;
 mod manual;
+mod privacy;
 mod problem;
 mod reading;
 mod seed;
@@ -22,6 +23,7 @@ pub use groups::{GroupSettings, Members};
 use layer::Layer;
 pub use log::{LogFormat, LogLevel, LogLevelError, LogSettings};
 pub use manual::{Manual, Section, Setting, TEXT};
+pub use privacy::{PrivacyError, PrivacySettings};
 pub use problem::{ConfigError, Place, Problem};
 use reading::Reading;
 
@@ -63,6 +65,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// What is kept.
     pub archive: ArchiveSettings,
+    /// What of keys people may see.
+    pub privacy: PrivacySettings,
     /// Where figures leave.
     pub web: WebSettings,
     /// Where figures are pushed.

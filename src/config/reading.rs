@@ -10,6 +10,8 @@ use super::groups::GroupSettings;
 use super::layer::{find, section_of};
 use super::problem::{Place, Problem, refusal};
 use super::{Settings, defaults, plain_values};
+use crate::analysis::veil::KeyNames;
+use crate::archive::Record;
 use crate::model::written::show_duration;
 use crate::node::{AuthSettings, Network, Pace, TlsSettings};
 use crate::schedule::Schedule;
@@ -85,6 +87,7 @@ impl Reading<'_> {
         self.check_auth(&settings.auth, &[]);
         self.check_tls(&settings.tls, &[]);
         self.check_times(&settings);
+        self.check_privacy(&settings);
         Some(settings)
     }
 
@@ -115,6 +118,19 @@ impl Reading<'_> {
         }
         if let Err(error) = Network::encrypted(tls, Duration::ZERO, Pace::new()) {
             self.refuse(&extended(at, "tls"), error.to_string());
+        }
+    }
+
+    fn check_privacy(&mut self, settings: &Settings) {
+        let at = |section: &str, key: &str| [section.to_owned(), key.to_owned()];
+        let privacy = &settings.privacy;
+        if privacy.keys == KeyNames::Hash && privacy.secret_file.is_none() {
+            let text = "privacy.keys is hash, but privacy.secret_file doesn't say where the secret is kept; name a file that stays, and it is made";
+            self.refuse(&at("privacy", "keys"), text.into());
+        }
+        if privacy.keys != KeyNames::Plain && settings.archive.record == Record::Full {
+            let text = "archive.record is full, which keeps keys and values as they are, against privacy.keys; write record = \"keys\"";
+            self.refuse(&at("archive", "record"), text.into());
         }
     }
 

@@ -18,6 +18,7 @@ use crate::analysis::keyspec::Commands;
 use crate::analysis::pattern::{Normaliser, PatternSettings};
 use crate::analysis::signal::client_output;
 use crate::analysis::tally::{Tallied, Tally, TallySettings};
+use crate::analysis::veil::Veil;
 use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd};
 use crate::analysis::witness::Words;
 use crate::archive::{Archive, RawLog, RawLogs, Sample, Sampler};
@@ -42,6 +43,8 @@ pub struct Reading {
     pub commands: CommandTables,
     /// How keys become patterns.
     pub patterns: PatternSettings,
+    /// How keys are named.
+    pub veil: Veil,
     /// How much is kept.
     pub tally: TallySettings,
     /// How bytes out are estimated.
@@ -154,7 +157,7 @@ pub async fn open(
     let tap = Tap::open(&reach.dialer, endpoint, &reach.credentials, &account, settings).await?;
     let over = CancellationToken::new();
     let watch = admission.warden.watch(tap.client_id(), tap.cut(), over.clone());
-    let normaliser = Normaliser::new(&reading.patterns, reading.seed);
+    let normaliser = Normaliser::new(&reading.patterns, reading.seed).veiled(reading.veil.clone());
     let kept = TallySettings {
         keeps_lines: reading.bandwidth.enabled,
         ..reading.tally.clone()
@@ -181,7 +184,7 @@ pub async fn open(
                 .map(|logs| logs.begin(&plan.shard, reading.clock.now())),
         },
         commands: admission.commands,
-        normaliser: Normaliser::new(&reading.patterns, reading.seed),
+        normaliser: Normaliser::new(&reading.patterns, reading.seed).veiled(reading.veil.clone()),
         bandwidth: reading.bandwidth.clone(),
         top: reading.tally.top,
         clock: reading.clock,
@@ -237,7 +240,7 @@ impl OpenWindow {
         let survey = self
             .bandwidth
             .enabled
-            .then(|| Survey::new(tallied.take_calls(), probes));
+            .then(|| Survey::new(tallied.take_calls(), probes).veiled(tallied.normaliser().veil().clone()));
         let guarded = self.guard.finish(as_planned, survey, &self.bandwidth).await;
         let measured = closing
             .as_deref()

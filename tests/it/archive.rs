@@ -7,7 +7,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 
+use crate::harness::cluster::Cluster;
 use crate::harness::hotshard::Hotshard;
+use crate::harness::server::Server;
+use crate::harness::traffic::{Plan, Traffic};
 use crate::harness::wait::eventually;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -194,4 +197,347 @@ async fn a_query_reads_and_does_nothing_else() {
     assert!(told.contains(",GET,") && told.contains("exit code 0"), "{told}");
     let report = crate::cli::told(&mut crate::cli::hotshard(&["report", "--db-path", &path, "-f", "json"]));
     assert!(report.contains("\"source\": \"serve\""), "{report}");
+}
+
+/// Waits until the log says it.
+async fn said(hotshard: &Hotshard, words: &str) {
+    let heard = async || match hotshard.log() {
+        log if log.contains(words) => Ok(()),
+        log => Err(log),
+    };
+    eventually(words, DEADLINE, heard).await;
+}
+
+/// Waits until rows were counted as lost for this reason.
+async fn dropped(hotshard: &Hotshard, reason: &str) {
+    let series = format!("hotshard_archive_dropped_rows_total{{reason=\"{reason}\"}}");
+    let counted = async || match hotshard.metrics().await {
+        page if page.contains(&series) => Ok(()),
+        _ => Err(hotshard.log()),
+    };
+    eventually(&series, DEADLINE, counted).await;
+}
+
+fn check_sound(path: &Path) {
+    let sound = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'";
+    assert_eq!(number(&open(path), sound), 1, "{} is damaged", path.display());
+}
+
+/// What another process would find if this one were gone now: a copy, since SQLite finds no way into the folder that it alone sees.
+fn check_frozen(hotshard: &Hotshard, folder: &Path) {
+    let copies = tempfile::TempDir::new().expect("a temporary folder");
+    hotshard.signal(Signal::STOP);
+    for name in ["h.db", "h.db-wal"] {
+        std::fs::copy(folder.join(name), copies.path().join(name)).expect("it can be read");
+    }
+    hotshard.signal(Signal::CONT);
+    let copy = Connection::open(copies.path().join("h.db")).expect("it opens");
+    let sound = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'";
+    assert_eq!(number(&copy, sound), 1, "{} is damaged", folder.display());
+    assert!(
+        number(&copy, "SELECT count(*) FROM windows") > 0,
+        "what was written before is lost"
+    );
+}
+
+const OFTEN: [&str; 7] = [
+    "demo",
+    "--shards",
+    "3",
+    "--monitor.schedule",
+    "every 3s",
+    "--monitor.window",
+    "1s",
+];
+
+#[tokio::test]
+async fn a_full_disk_stops_the_archive_and_not_the_daemon() {
+    // A small disk that this process alone sees, part of it taken by something else.
+    let small = "mount -t tmpfs -o size=3m tmpfs /mnt && head -c 2000000 /dev/zero > /mnt/else && exec \"$@\"";
+    let starter = ["unshare", "-Urm", "sh", "-c", small, "sh"];
+    let path = ["--archive.path", "/mnt/h.db", "--archive.free-space-min", "0"];
+    let rows = ["--archive.rows-per-window-max", "100000"];
+    let hotshard = Hotshard::started_by(&starter, &[&OFTEN[..], &path, &rows].concat()).await;
+    dropped(&hotshard, "disk_full").await;
+    assert_eq!(hotshard.get("/healthz").await.expect("it answers").status, 200);
+    let told = hotshard
+        .log()
+        .matches("nothing is archived until this is cured")
+        .count();
+    assert_eq!(told, 1, "{}", hotshard.log());
+    let disk = std::path::PathBuf::from(format!("/proc/{}/root/mnt", hotshard.pid()));
+    check_frozen(&hotshard, &disk);
+    std::fs::remove_file(disk.join("else")).expect("it can be removed");
+    said(&hotshard, "the archive is written again").await;
+    check_frozen(&hotshard, &disk);
+    hotshard.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_named_and_counted() {
+    let sealed = "mount -t tmpfs -o size=1m tmpfs /mnt && mount -o remount,ro /mnt && exec \"$@\"";
+    let starter = ["unshare", "-Urm", "sh", "-c", sealed, "sh"];
+    let hotshard = Hotshard::started_by(
+        &starter,
+        &[
+            &OFTEN[..],
+            &["--archive.path", "/mnt/h.db", "--archive.free-space-min", "0"],
+        ]
+        .concat(),
+    )
+    .await;
+    dropped(&hotshard, "read_only").await;
+    assert_eq!(hotshard.get("/healthz").await.expect("it answers").status, 200);
+    let log = hotshard.stop().await;
+    assert!(
+        log.contains("/mnt/h.db") && log.matches("nothing is archived until").count() == 1,
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_holds_is_written_again_once_it_is_free() {
+    let hotshard = demo(&[]).await;
+    rounds(&hotshard, 1).await;
+    let path = hotshard.folder().join("h.db");
+    let other = Connection::open(&path).expect("it opens");
+    other
+        .execute_batch("BEGIN IMMEDIATE")
+        .expect("it is free between two rounds");
+    dropped(&hotshard, "locked").await;
+    other.execute_batch("ROLLBACK").expect("it is let go");
+    said(&hotshard, "the archive is written again").await;
+    drop(other);
+    check_sound(&path);
+    hotshard.stop().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_is_nearly_full_is_left_alone() {
+    let hotshard = demo(&["--archive.free-space-min", "1000000GiB"]).await;
+    dropped(&hotshard, "free_space").await;
+    let path = hotshard.folder().join("h.db");
+    assert_eq!(number(&open(&path), "SELECT count(*) FROM windows"), 0);
+    hotshard.stop().await;
+}
+
+#[tokio::test]
+async fn a_daemon_killed_while_it_writes_loses_its_last_batch_at_most() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("h.db");
+    let written = path.display().to_string();
+    let mut kept = 0;
+    for _ in 0..3 {
+        let arguments = [
+            &OFTEN[..],
+            &["--archive.path", &written, "--archive.rows-per-window-max", "100000"],
+        ]
+        .concat();
+        let hotshard = Hotshard::start(&arguments).await;
+        let log = path.with_extension("db-wal");
+        let length = || std::fs::metadata(&log).map_or(0, |file| file.len());
+        let before = length();
+        // The log grows while a transaction is under way.
+        let grows = async || if length() > before { Ok(()) } else { Err(length()) };
+        eventually("something is written", DEADLINE, grows).await;
+        hotshard.signal(Signal::KILL);
+        drop(hotshard);
+        check_sound(&path);
+        let now = number(&open(&path), "SELECT count(*) FROM windows");
+        assert!(now >= kept, "{now} windows where {kept} were");
+        kept = now;
+        let torn = "SELECT count(*) FROM windows WHERE id NOT IN (SELECT window FROM command_counts) AND commands > 0";
+        assert_eq!(number(&open(&path), torn), 0, "a window is there whole or not at all");
+    }
+    assert!(kept > 0);
+}
+
+/// What is left of the archive of a demo that ran until the oldest windows had left it: the file's bytes, and its pages that are free.
+async fn tidied(limit: &[&str]) -> (u64, i64) {
+    let hotshard = demo(limit).await;
+    let path = hotshard.folder().join("h.db");
+    let left = async || match Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .and_then(|archive| archive.query_row("SELECT min(id) FROM windows", [], |row| row.get::<_, Option<i64>>(0)))
+    {
+        Ok(Some(7..)) => Ok(()),
+        other => Err(other),
+    };
+    eventually("two rounds have left", DEADLINE, left).await;
+    let folder = hotshard.folder().to_owned();
+    let copy = tempfile::TempDir::new().expect("a temporary folder");
+    hotshard.signal(Signal::TERM);
+    let beside = folder.join("h.db-wal");
+    eventually(
+        "it is closed",
+        DEADLINE,
+        async || if beside.exists() { Err(()) } else { Ok(()) },
+    )
+    .await;
+    let kept = copy.path().join("h.db");
+    std::fs::copy(&path, &kept).expect("it is there");
+    check_sound(&kept);
+    (
+        std::fs::metadata(&kept).expect("it is there").len(),
+        number(&open(&kept), "SELECT freelist_count FROM pragma_freelist_count"),
+    )
+}
+
+#[tokio::test]
+async fn a_file_stays_below_its_size_and_gives_space_back() {
+    let (bytes, free) = tidied(&["--archive.size-max", "500kB"]).await;
+    assert!(bytes <= 500_000 && free == 0, "{bytes} bytes, {free} pages free");
+}
+
+#[tokio::test]
+async fn old_windows_leave_and_the_file_shrinks() {
+    let (bytes, free) = tidied(&["--archive.retention", "4s"]).await;
+    assert!(free == 0, "{bytes} bytes, {free} pages free");
+}
+
+/// The statements of the manual, which stand under `Twenty questions`.
+fn questions() -> Vec<String> {
+    let manual = crate::repository::read("docs/archive.md");
+    let block = manual
+        .split("```sql\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let lines = block.expect("the manual has a block of SQL").lines();
+    lines
+        .filter(|line| !line.starts_with("--"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The commands of the manual's block of examples.
+fn examples() -> Vec<String> {
+    let manual = crate::repository::read("docs/archive.md");
+    let block = manual.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
+    block
+        .expect("the manual has examples")
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn ask(path: &Path, arguments: &[&str]) -> String {
+    let path = path.display().to_string();
+    let arguments = [&["query", "--db-path", &path], arguments].concat();
+    crate::cli::told(&mut crate::cli::hotshard(&arguments))
+}
+
+/// The same lines and sessions in the tables that the earlier tool made, with its indexes.
+fn as_earlier(archive: &Path, earlier: &Path) {
+    let file = Connection::open(earlier).expect("a new file opens");
+    file.execute_batch(&format!(
+        "ATTACH '{}' AS ours;
+         CREATE TABLE monitor_logs (id INTEGER PRIMARY KEY AUTOINCREMENT, cluster_id TEXT NOT NULL, shard_name TEXT NOT NULL,
+            timestamp REAL NOT NULL, datetime_utc TEXT NOT NULL, client_address TEXT, client_ip TEXT, command TEXT NOT NULL, key TEXT,
+            key_pattern TEXT, args TEXT, raw_line TEXT, collection_time TEXT NOT NULL);
+         CREATE TABLE monitoring_sessions (id INTEGER PRIMARY KEY AUTOINCREMENT, cluster_id TEXT NOT NULL, start_time REAL NOT NULL,
+            end_time REAL, duration_seconds REAL, num_shards INTEGER, total_commands INTEGER, config TEXT);
+         CREATE INDEX by_cluster ON monitor_logs (cluster_id);
+         CREATE INDEX by_key_pattern ON monitor_logs (key_pattern);
+         INSERT INTO monitor_logs SELECT * FROM ours.monitor_logs;
+         INSERT INTO monitoring_sessions SELECT * FROM ours.monitoring_sessions",
+        archive.display()
+    ))
+    .expect("it is written");
+}
+
+#[tokio::test]
+async fn the_manuals_questions_and_examples_run_on_what_was_written_under_load() {
+    let cluster = Cluster::disabled(
+        Server::valkey8().set("client-output-buffer-limit", "normal 64mb 0 0"),
+        1,
+    )
+    .await;
+    let config = format!(
+        "[[groups]]\nid = \"orders\"\nendpoints = [\"{}\"]\n[poll]\ninterval = \"1s\"\n[monitor]\nschedule = \"every 3s\"\nwindow = \"1s\"\n\
+         [archive]\npath = \"hotshard.db\"\nrows_per_window_max = 1000000\n",
+        cluster.servers[0].address,
+    );
+    let keys = (0..300)
+        .map(|number| format!("user:{}:profile", 10_000 + number))
+        .collect();
+    let traffic = Traffic::new(5)
+        .plan(Plan::spread("GET", keys, 50_000).per_second(1500.0).on_replica())
+        .plan(
+            Plan::new("SET", "user:777:profile", 10_000)
+                .with(&["x"])
+                .per_second(300.0),
+        );
+    let hotshard = Hotshard::serve(&config).await;
+    let path = hotshard.folder().join("hotshard.db");
+    let archived = async {
+        let seen =
+            async || match Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|archive| {
+                archive.query_row("SELECT count(*) FROM windows WHERE commands > 500", [], |row| {
+                    row.get::<_, i64>(0)
+                })
+            }) {
+                Ok(3..) => Ok(()),
+                other => Err(other),
+            };
+        eventually("three rounds under load are archived", DEADLINE, seen).await;
+        // While the daemon writes and the servers are busy.
+        for example in examples() {
+            let arguments = example.strip_prefix("hotshard ").expect("an example is a command");
+            let mut command = assert_cmd::Command::new("sh");
+            command
+                .args(["-c", &format!("{} {arguments}", env!("CARGO_BIN_EXE_hotshard"))])
+                .current_dir(hotshard.folder());
+            let told = tokio::task::spawn_blocking(move || crate::cli::told(&mut command))
+                .await
+                .expect("a thread");
+            assert!(told.ends_with("exit code 0\n") && told.len() > 30, "{example}: {told}");
+        }
+    };
+    tokio::select! {
+        () = archived => {}
+        _ = traffic.run(&cluster) => panic!("the traffic ended before"),
+    }
+    hotshard.signal(Signal::TERM);
+    let beside = path.with_extension("db-wal");
+    eventually(
+        "it is closed",
+        DEADLINE,
+        async || if beside.exists() { Err(()) } else { Ok(()) },
+    )
+    .await;
+    let questions = questions();
+    assert_eq!(questions.len(), 20);
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let earlier = folder.path().join("earlier.db");
+    as_earlier(&path, &earlier);
+    for (place, question) in questions.iter().enumerate() {
+        let answer = ask(&path, &["--sql", question, "-f", "csv"]);
+        // Nothing need be new in the newest session.
+        let least = if question.contains("EXCEPT") { 2 } else { 3 };
+        assert!(
+            answer.ends_with("exit code 0\n") && answer.lines().count() >= least,
+            "{question}: {answer}"
+        );
+        if place < 10 {
+            assert_eq!(ask(&earlier, &["--sql", question, "-f", "csv"]), answer, "{question}");
+        }
+    }
+    for arguments in [
+        &["--stats"][..],
+        &["--shard", "0001", "-l", "3"],
+        &["-cmd", "get", "-k", "user:*"],
+        &["-s", "1"],
+        &["-c", "orders"],
+    ] {
+        let answer = ask(&earlier, arguments);
+        assert!(answer.ends_with("exit code 0\n"), "{arguments:?}: {answer}");
+    }
+    let before = std::fs::read(&earlier).expect("it is there");
+    let hotshard = Hotshard::start(&["demo", "--archive.path", &earlier.display().to_string()]).await;
+    said(&hotshard, "but no archive of hotshard").await;
+    hotshard.stop().await;
+    assert_eq!(
+        std::fs::read(&earlier).expect("it is there"),
+        before,
+        "it is left as it is"
+    );
 }

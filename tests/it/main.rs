@@ -25,6 +25,7 @@ mod layering;
 mod live_page;
 mod manual;
 mod monitor;
+mod privacy;
 mod pushing;
 mod real_cluster;
 mod real_servers;

@@ -7,6 +7,7 @@ use hotshard::analysis::keyspec::Commands;
 use hotshard::analysis::pattern::{Normaliser, PatternSettings};
 use hotshard::analysis::status::Signal;
 use hotshard::analysis::tally::{Tally, TallySettings};
+use hotshard::analysis::veil::Veil;
 use hotshard::config::Settings;
 use hotshard::engine::clock::Clock;
 use hotshard::engine::discover::{Source, Watch};
@@ -81,6 +82,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
         reading: window::Reading {
             commands: CommandTables::default(),
             patterns: PatternSettings::default(),
+            veil: Veil::default(),
             tally: TallySettings::default(),
             bandwidth: Settings::defaults().bandwidth,
             seed,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hotshard::analysis::pattern::PatternSettings;
 use hotshard::analysis::tally::TallySettings;
+use hotshard::analysis::veil::Veil;
 use hotshard::analysis::window::{ClosedWindow, WindowEnd};
 use hotshard::config::Settings;
 use hotshard::engine::clock::Clock;
@@ -116,6 +117,7 @@ impl<'a> Window<'a> {
         let reading = Reading {
             commands: CommandTables::default(),
             patterns: PatternSettings::default(),
+            veil: Veil::default(),
             tally: TallySettings::default(),
             bandwidth: Settings::defaults().bandwidth,
             seed: 7,

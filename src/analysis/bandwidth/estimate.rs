@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Calls, Certainty};
+use crate::analysis::veil::Veil;
 use crate::model::{Bytes, Ratio};
 
 /// Uncertain replies are rescaled to no less than this.
@@ -137,7 +138,7 @@ impl Weighed<'_> {
 }
 
 /// Adds up, holds the sum against what was measured, and rescales what is uncertain.
-pub(super) fn estimate(weighed: Vec<Weighed<'_>>, measured: Option<Bytes>) -> OutputEstimate {
+pub(super) fn estimate(weighed: Vec<Weighed<'_>>, measured: Option<Bytes>, veil: &Veil) -> OutputEstimate {
     let sum = |certainty| weighed.iter().map(|of| of.bytes(certainty)).sum::<f64>();
     let (exact, uncertain) = (sum(Certainty::Exact), sum(Certainty::Uncertain));
     let (unknown, known): (Vec<_>, Vec<_>) = weighed.iter().partition(|of| of.parts.is_empty());
@@ -165,7 +166,7 @@ pub(super) fn estimate(weighed: Vec<Weighed<'_>>, measured: Option<Bytes>) -> Ou
     estimate.patterns = named(|calls| calls.pattern.as_ref());
     estimate.commands = named(|calls| Some(&calls.command));
     estimate.signatures = named(|calls| Some(&calls.signature));
-    estimate.keys = keys(&known, scale);
+    estimate.keys = keys(&known, scale, veil);
     let unknown = unknown.iter().map(|of| (Arc::clone(&of.calls.command), of.calls.calls));
     estimate.not_estimable = most(unknown).into_iter().map(|(name, calls)| (name, calls.0)).collect();
     estimate
@@ -184,18 +185,19 @@ fn scale(measured: Option<Bytes>, [exact, uncertain]: [f64; 2], doubts: [f64; 2]
 }
 
 /// Keys that were met often enough among the calls that were looked at.
-fn keys(known: &[&Weighed<'_>], scale: f64) -> Vec<(Arc<str>, Bytes)> {
-    let mut of_keys: BTreeMap<&[u8], f64> = BTreeMap::new();
+fn keys(known: &[&Weighed<'_>], scale: f64, veil: &Veil) -> Vec<(Arc<str>, Bytes)> {
+    let mut of_keys: BTreeMap<(&[u8], &str), f64> = BTreeMap::new();
     for of in known {
+        let pattern = of.calls.pattern.as_deref().unwrap_or_default();
         for part in &of.parts {
             let scale = if part.certainty == Certainty::Exact { 1.0 } else { scale };
             if let Some(key) = part.key {
-                *of_keys.entry(key).or_default() += part.bytes * scale * of.each();
+                *of_keys.entry((key, pattern)).or_default() += part.bytes * scale * of.each();
             }
         }
     }
-    let text = |key: &[u8]| Arc::<str>::from(key.escape_ascii().to_string());
-    let mut keys = most(of_keys.into_iter().map(|(key, bytes)| (text(key), bytes)));
+    let name = |(key, pattern): (&[u8], &str)| veil.key(&key.escape_ascii().to_string(), pattern);
+    let mut keys = most(of_keys.into_iter().map(|(key, bytes)| (name(key), bytes)));
     keys.truncate(KEYS_MAX);
     keys
 }

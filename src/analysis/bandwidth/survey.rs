@@ -6,6 +6,7 @@ use super::estimate::{Part, Weighed, estimate};
 use super::question::{Answer, Question};
 use super::reply::{Parts, Reply, Span};
 use super::{Calls, Certainty, NIL, OutputEstimate, array, bulk};
+use crate::analysis::veil::Veil;
 use crate::model::Bytes;
 
 /// How often questions are asked; each time what is known by then decides where.
@@ -19,6 +20,7 @@ pub struct Survey {
     /// Commands that may still be sent.
     budget: usize,
     round: u32,
+    veil: Veil,
 }
 
 /// One signature: its replies in an order that is drawn, and how many of them were asked about.
@@ -44,7 +46,14 @@ impl Survey {
             answers: HashMap::new(),
             budget,
             round: 0,
+            veil: Veil::default(),
         }
+    }
+
+    /// Names keys as the veil has it, once they needn't be asked about any more.
+    #[must_use]
+    pub fn veiled(self, veil: Veil) -> Self {
+        Self { veil, ..self }
     }
 
     /// What to ask next; nothing when enough is known or the budget is used up.
@@ -68,7 +77,7 @@ impl Survey {
     /// What was sent, beside what the node's counter says was sent to clients.
     pub fn finish(self, measured: Option<Bytes>) -> OutputEstimate {
         let weighed: Vec<Weighed> = self.calls.iter().map(|asked| self.weigh(asked)).collect();
-        estimate(weighed, measured)
+        estimate(weighed, measured, &self.veil)
     }
 
     /// One reply of each signature, with half of the budget.

@@ -20,6 +20,9 @@ mod registry;
 mod rule;
 mod scan;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 pub use registry::PatternId;
@@ -31,6 +34,7 @@ use quick::Quick;
 use registry::Registry;
 use rule::Rules;
 
+use super::veil::{KeyNames, Veil};
 use crate::model::Timestamp;
 
 /// How keys become patterns.
@@ -54,6 +58,12 @@ impl Default for PatternSettings {
             segments_max: 4096,
         }
     }
+}
+
+/// Whether a pattern stands for more than one key: something in it is a class, or was learned.
+pub fn has_variable(pattern: &str) -> bool {
+    let bytes = pattern.as_bytes();
+    (0..bytes.len()).any(|place| Class::named_at(&bytes[place..]).is_some())
 }
 
 /// The segments that were learned: kept over restarts, and shared between windows.
@@ -83,6 +93,7 @@ pub struct Normaliser {
     quick: Quick,
     skeleton: Vec<u8>,
     overflowed: u64,
+    veil: Veil,
 }
 
 impl Normaliser {
@@ -98,7 +109,19 @@ impl Normaliser {
             quick: Quick::new(),
             skeleton: Vec::with_capacity(256),
             overflowed: 0,
+            veil: Veil::default(),
         }
+    }
+
+    /// Names patterns as the veil has it; what is learned stays the same.
+    #[must_use]
+    pub fn veiled(self, veil: Veil) -> Self {
+        Self { veil, ..self }
+    }
+
+    /// How keys are to be named.
+    pub fn veil(&self) -> &Veil {
+        &self.veil
     }
 
     /// The pattern of `key`, which is in MONITOR's escaped form, on a line of `time`.
@@ -119,9 +142,27 @@ impl Normaliser {
         self.place(hash)
     }
 
-    /// The pattern's name, after all that was learned since.
-    pub fn name(&self, id: PatternId) -> &str {
-        self.registry.name(id)
+    /// The pattern's name, after all that was learned since. Under a veil, that of several patterns may be one.
+    pub fn name(&self, id: PatternId) -> Cow<'_, str> {
+        let name = self.registry.name(id);
+        if self.rule_ids.contains(&id) {
+            return name.into();
+        }
+        self.veil.pattern(name)
+    }
+
+    /// What is kept of a key of that pattern on a line.
+    pub fn kept_key<'key>(&'key self, key: &'key str, pattern: PatternId) -> Cow<'key, str> {
+        if self.veil.names() == KeyNames::Plain {
+            return key.into();
+        }
+        self.veil.kept_key(key, &self.name(pattern)).into_owned().into()
+    }
+
+    /// The name under which people may see a key of a line of `time`.
+    pub fn key(&mut self, key: &str, time: Timestamp) -> Arc<str> {
+        let pattern = self.classify(key.as_bytes(), time);
+        self.veil.key(key, &self.name(pattern))
     }
 
     /// The pattern that `id` has become part of by learning; itself if none.
@@ -184,7 +225,7 @@ impl Normaliser {
             return *id;
         }
         self.skeleton.clear();
-        self.skeleton.extend_from_slice(other.name(id).as_bytes());
+        self.skeleton.extend_from_slice(other.registry.name(id).as_bytes());
         let hash = self.registry.hash(&self.skeleton);
         self.registry
             .find(&self.skeleton, hash)

@@ -366,7 +366,7 @@ proptest! {
         let (second, second_ids) = classify(&keys[cut..]);
         let taken = first.adopt(&second);
         ids.extend(second_ids.iter().map(|id| taken[id.index()]));
-        let names = |normaliser: &Normaliser, ids: &[PatternId]| ids.iter().map(|id| normaliser.name(*id).to_owned()).collect::<Vec<_>>();
+        let names = |normaliser: &Normaliser, ids: &[PatternId]| ids.iter().map(|id| normaliser.name(*id).into_owned()).collect::<Vec<_>>();
         prop_assert_eq!(names(&first, &ids), names(&whole, &whole_ids));
     }
 

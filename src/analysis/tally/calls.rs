@@ -109,10 +109,10 @@ fn named(
     let command = vocabulary.name(of.command);
     let place = of.pattern.checked_sub(1);
     let pattern = place.map(|place| found.normaliser.resolve(found.patterns[place as usize].0));
-    let pattern = pattern.map(|id| found.normaliser.name(id));
+    let pattern = pattern.map(|id| found.normaliser.name(id).into_owned());
     let shape = signatures.shape(of);
     Calls {
-        signature: signature(&command, pattern, shape.text()).into(),
+        signature: signature(&command, pattern.as_deref(), shape.text()).into(),
         pattern: pattern.map(Arc::from),
         full_scan: shape.full_scan(),
         command,

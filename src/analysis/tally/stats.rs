@@ -1,7 +1,7 @@
 //! What a closed tally reports: of everything the most frequent.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::Tallied;
@@ -9,6 +9,7 @@ use super::outcome::{NamedSignature, Patterns};
 use super::sampled::Sampled;
 use crate::analysis::pattern::Normaliser;
 use crate::analysis::signature::signature;
+use crate::analysis::veil::KeyNames;
 use crate::analysis::window::{Counted, KeyCount, PatternCount, Rejection, SignatureCount, WindowStats};
 use crate::analysis::witness::Testimony;
 use crate::model::{Bytes, Slot};
@@ -20,12 +21,12 @@ const LUA: &str = "lua";
 
 impl Tallied {
     /// What the window reports, with `top` of each list.
-    pub fn stats(self, top: usize) -> WindowStats {
+    pub fn stats(mut self, top: usize) -> WindowStats {
         let distinct_keys = self.distinct_keys();
         let distinct_clients = self.distinct_clients();
         let progress = &self.progress;
         let rejected = Rejection::ALL.map(|rejection| (rejection, progress.rejected[rejection as usize]));
-        WindowStats {
+        let mut stats = WindowStats {
             bytes_read: Bytes(progress.bytes),
             lines: progress.lines,
             commands: progress.commands,
@@ -48,7 +49,9 @@ impl Tallied {
             distinct_clients,
             output: None,
             testimony: Testimony::default(),
-        }
+        };
+        veil(&mut stats, &mut self.normaliser);
+        stats
     }
 
     /// Exact as long as every key has been followed from its first touch.
@@ -70,6 +73,24 @@ impl Tallied {
     }
 }
 
+/// Renames what still has the names of keys: from here on, nobody knows them.
+fn veil(stats: &mut WindowStats, normaliser: &mut Normaliser) {
+    if normaliser.veil().names() == KeyNames::Plain {
+        return;
+    }
+    let time = stats.last.unwrap_or_default();
+    for pattern in &mut stats.patterns {
+        pattern.example_key = normaliser.key(&pattern.example_key, time);
+    }
+    for key in &mut stats.keys {
+        key.key = normaliser.key(&key.key, time);
+    }
+    for tag in &mut stats.hash_tags {
+        let inner = tag.name.trim_start_matches('{').trim_end_matches('}');
+        tag.name = format!("{{{}}}", normaliser.veil().tag(inner)).into();
+    }
+}
+
 fn exact<const EXTRA: usize>(counts: HashMap<Arc<str>, u64>, extra: [(&str, u64); EXTRA], top: usize) -> Vec<Counted> {
     let extra = extra.into_iter().map(|(name, count)| (name.into(), count));
     let all = counts.into_iter().chain(extra).filter(|(_, count)| *count > 0);
@@ -78,8 +99,13 @@ fn exact<const EXTRA: usize>(counts: HashMap<Arc<str>, u64>, extra: [(&str, u64)
 }
 
 fn top_patterns(patterns: Patterns, normaliser: &Normaliser, top: usize) -> Vec<PatternCount> {
-    let counted = patterns.into_iter().map(|(id, (count, example_key))| PatternCount {
-        pattern: normaliser.name(id).into(),
+    // Under a veil, several may have one name.
+    let mut named: BTreeMap<Arc<str>, (u64, Arc<str>)> = BTreeMap::new();
+    for (id, (count, example)) in patterns {
+        named.entry(normaliser.name(id).into()).or_insert((0, example)).0 += count;
+    }
+    let counted = named.into_iter().map(|(pattern, (count, example_key))| PatternCount {
+        pattern,
         count,
         error: 0,
         example_key,
@@ -92,15 +118,22 @@ fn top_signatures(
     normaliser: &Normaliser,
     top: usize,
 ) -> Vec<SignatureCount> {
-    let counted = signatures
-        .iter()
-        .map(|((command, pattern, shape), bounds, ())| SignatureCount {
-            signature: signature(command, pattern.map(|id| normaliser.name(id)), shape.text()).into(),
-            count: bounds.upper,
-            error: bounds.error(),
+    let mut named: BTreeMap<Arc<str>, SignatureCount> = BTreeMap::new();
+    for ((command, pattern, shape), bounds, ()) in signatures.iter() {
+        let pattern = pattern.map(|id| normaliser.name(id));
+        let name: Arc<str> = signature(command, pattern.as_deref(), shape.text()).into();
+        let of_name = named.entry(Arc::clone(&name)).or_insert(SignatureCount {
+            signature: name,
+            count: 0,
+            error: 0,
             full_scan: shape.full_scan(),
         });
-    most_frequent(counted.collect(), top, |counted| (counted.count, &counted.signature))
+        of_name.count += bounds.upper;
+        of_name.error += bounds.error();
+    }
+    most_frequent(named.into_values().collect(), top, |counted| {
+        (counted.count, &counted.signature)
+    })
 }
 
 fn top_keys(keys: &Sampled<Arc<str>, Slot>, top: usize) -> Vec<KeyCount> {

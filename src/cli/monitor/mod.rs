@@ -22,6 +22,7 @@ use self::target::Target;
 use super::found::{FoundGroup, find_as};
 use super::{Outcome, UsageError, failure, keeping};
 use crate::analysis::keyspec::Commands;
+use crate::analysis::veil::{KeyNames, Veil};
 use crate::archive::{RawLogs, RawSettings, RawSummary, RawThread, Record};
 use crate::config::{LogFormat, Settings};
 use crate::engine::clock::Clock;
@@ -77,11 +78,13 @@ pub(super) fn run(args: &MonitorArgs) -> anyhow::Result<Outcome> {
     let (found, absent) = runtime.block_on(args.find(&settings))?;
     // A new one in every process: nobody outside can know which keys would collide.
     let seed = RandomState::new().hash_one("hotshard");
-    let (archive, keeping) = keeping::start(&settings, "monitor", seed)?;
-    let (raw_logs, raw_thread) = args.raw_logs(&settings, &folder)?.unzip();
+    let veil = settings.privacy.veil()?;
+    let (archive, keeping) = keeping::start(&settings, "monitor", seed, veil.clone())?;
+    let (raw_logs, raw_thread) = args.raw_logs(&settings, &folder, (&veil, seed))?.unzip();
     let round = Round {
         settings,
         seed,
+        veil,
         archive,
         raw_logs,
         quiet: args.quiet,
@@ -104,6 +107,10 @@ impl MonitorArgs {
         }
         settings.archive.path = self.save_to_db.then(|| self.db_path.clone());
         settings.archive.record = if self.save_values { Record::Full } else { Record::Keys };
+        if self.save_values && settings.privacy.keys != KeyNames::Plain {
+            let text = "--save-values keeps keys and values as they are, against privacy.keys; leave one of them out";
+            return Err(UsageError(text.to_owned()).into());
+        }
         Ok(settings)
     }
 
@@ -146,7 +153,12 @@ impl MonitorArgs {
     }
 
     /// Begins raw logs, if they are wanted.
-    fn raw_logs(&self, settings: &Settings, folder: &Folder) -> anyhow::Result<Option<(RawLogs, RawThread)>> {
+    fn raw_logs(
+        &self,
+        settings: &Settings,
+        folder: &Folder,
+        (veil, seed): (&Veil, u64),
+    ) -> anyhow::Result<Option<(RawLogs, RawThread)>> {
         if self.no_save_logs {
             return Ok(None);
         }
@@ -156,6 +168,9 @@ impl MonitorArgs {
             with_values: self.save_values,
             free_space_min: settings.archive.free_space_min,
             commands: Commands::builtin(),
+            patterns: settings.patterns.clone(),
+            veil: veil.clone(),
+            seed,
         });
         let cure = || format!("cannot keep logs in {}; --no-save-logs does without", folder.display());
         Ok(Some(started.with_context(cure)?))

@@ -14,6 +14,7 @@ use super::absence::Absence;
 use super::progress::Progress;
 use crate::analysis::report::{Report, Source as Origin};
 use crate::analysis::tally::TallySettings;
+use crate::analysis::veil::Veil;
 use crate::archive::{Archive, RawLogs};
 use crate::cli::found::FoundGroup;
 use crate::config::Settings;
@@ -42,6 +43,7 @@ const CLOSING: Duration = Duration::from_secs(10);
 pub(super) struct Round {
     pub(super) settings: Settings,
     pub(super) seed: u64,
+    pub(super) veil: Veil,
     pub(super) archive: Option<Archive>,
     pub(super) raw_logs: Option<RawLogs>,
     pub(super) quiet: bool,
@@ -113,6 +115,7 @@ impl Round {
         let Self {
             settings,
             seed,
+            veil,
             archive,
             raw_logs,
             ..
@@ -132,6 +135,7 @@ impl Round {
             reading: window::Reading {
                 commands: CommandTables::default(),
                 patterns: settings.patterns,
+                veil,
                 tally: TallySettings::default(),
                 seed,
                 clock: Clock::System,

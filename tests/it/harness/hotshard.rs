@@ -42,6 +42,18 @@ impl Hotshard {
         Self::start_under(folder, &["serve", "--config", &path.display().to_string()], variables).await
     }
 
+    /// Any command that serves, started by a command of the test's that ends in it, such as one that makes the disk smaller.
+    pub(crate) async fn started_by(starter: &[&str], arguments: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let starter = starter.iter().map(|&one| one.to_owned()).collect();
+        Self::listen_by(folder, arguments, starter).await
+    }
+
+    /// The process, for a look at what it alone sees.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     async fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
         Self::start_under(folder, arguments, &[]).await
     }
@@ -62,11 +74,15 @@ impl Hotshard {
     }
 
     async fn listen_in(folder: TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let program = env!("CARGO_BIN_EXE_hotshard").to_owned();
         let variables = variables.iter().map(|(name, text)| format!("{name}={text}"));
+        Self::listen_by(folder, arguments, variables.collect()).await
+    }
+
+    async fn listen_by(folder: TempDir, arguments: &[&str], before: Vec<String>) -> Self {
+        let program = env!("CARGO_BIN_EXE_hotshard").to_owned();
         let arguments = arguments.iter().chain(&["--web.listen-address", "127.0.0.1:0"]);
         let arguments = arguments.map(|&one| one.to_owned());
-        let whole: Vec<String> = variables.chain([program]).chain(arguments).collect();
+        let whole: Vec<String> = before.into_iter().chain([program]).chain(arguments).collect();
         let mut process = Process::start("hotshard", "env".as_ref(), &whole, folder.path());
         let listening = async || match process.ended() {
             Some(status) => Ok(Err(format!("{status}\n{}", process.last_words()))),
