@@ -21,6 +21,7 @@ pub mod slot;
 pub mod slot_stats;
 pub mod status;
 pub mod tally;
+pub mod timeline;
 pub mod veil;
 pub mod window;
 pub mod witness;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::bandwidth::OutputEstimate;
+use super::timeline::Timeline;
 use super::witness::Testimony;
 use crate::model::{Bytes, GroupKey, NodeId, Ratio, Role, ShardId, Slot, Timestamp};
 
@@ -118,6 +119,8 @@ pub struct WindowStats {
     pub first: Option<Timestamp>,
     /// The server's time stamp on the last line.
     pub last: Option<Timestamp>,
+    /// The commands over time.
+    pub timeline: Timeline,
     /// Commands in upper case (`CONFIG|GET` for containers), most frequent first; what passed the limit is `other`.
     pub commands_by_name: Vec<Counted>,
     /// Key patterns, most frequent first.

@@ -265,6 +265,7 @@ mod tests {
         let shard = ShardSnapshot {
             id: "0001".into(),
             slots: None,
+            owned: None,
             commands: SignalSnapshot::default(),
             bytes_out: SignalSnapshot::default(),
             cpu: SignalSnapshot::default(),

@@ -73,6 +73,7 @@ fn shard(group: &GroupKey, index: usize, count: usize, burning: bool) -> ShardSn
     let shard = ShardId::new(format!("{:04}", index + 1));
     ShardSnapshot {
         slots: Some((16_384 / count.max(1)) as u32),
+        owned: None,
         commands: compared(PerSecond(commands), deviation, skew, status),
         bytes_out: compared(PerSecond(rate * 1_900.0), deviation, skew, status),
         cpu: compared(Ratio(if hot { 0.93 } else { 0.21 }), deviation, skew, status),

@@ -34,7 +34,10 @@ pub fn report(
     let mut missing = Vec::new();
     for shard in &group.shards {
         match shard.windows.last.as_deref() {
-            Some(window) => observations.push(Observation::of_window(window, Some(figures(shard)))),
+            Some(window) => observations.push(Observation {
+                slots: shard.owned.clone(),
+                ..Observation::of_window(window, Some(figures(shard)))
+            }),
             None => missing.push(Missing {
                 shard: shard.id.clone(),
                 reason: unseen(shard),

@@ -10,7 +10,9 @@ use crate::analysis::report::Report;
 use crate::analysis::slot_stats::SlotLoad;
 pub use crate::analysis::status::Status;
 use crate::analysis::window::{ClosedWindow, Rejection, WindowEnd};
-use crate::model::{Bytes, Endpoint, GroupKey, NodeId, PerSecond, Ratio, Role, Seconds, ShardId, Slot, Timestamp};
+use crate::model::{
+    Bytes, Endpoint, GroupKey, NodeId, PerSecond, Ratio, Role, Seconds, ShardId, Slot, SlotSet, Timestamp,
+};
 
 /// Everything, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +64,8 @@ pub struct ShardSnapshot {
     pub id: ShardId,
     /// How many slots it owns.
     pub slots: Option<u32>,
+    /// Which ones.
+    pub owned: Option<SlotSet>,
     /// Commands executed a second.
     pub commands: SignalSnapshot<PerSecond>,
     /// Client bytes out a second.

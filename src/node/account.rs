@@ -122,11 +122,59 @@ impl Accounts {
 pub(super) struct Counted {
     pub(super) stream: BoxStream,
     account: Account,
+    allowance: Allowance,
 }
 
 impl Counted {
     pub(super) fn new(stream: BoxStream, account: Account) -> Self {
-        Self { stream, account }
+        Self {
+            stream,
+            account,
+            allowance: Allowance::default(),
+        }
+    }
+
+    /// What may still be read; clones are the same.
+    pub(super) fn allowance(&self) -> Allowance {
+        self.allowance.clone()
+    }
+}
+
+/// How much a connection may still read: any amount, unless somebody says how much. What would go beyond ends the connection.
+#[derive(Clone, Debug)]
+pub(super) struct Allowance(Arc<AtomicU64>);
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(u64::MAX)))
+    }
+}
+
+impl Allowance {
+    /// From now on no more than this.
+    pub(super) fn limit(&self, bytes: Bytes) {
+        self.0.store(bytes.0, Ordering::Relaxed);
+    }
+
+    /// Whether something was cut off.
+    pub(super) fn is_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    /// How much of so much may be read; an error if nothing may.
+    fn room(&self, wanted: usize) -> std::io::Result<usize> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Err(std::io::Error::other("the answers are larger than allowed")),
+            left => Ok(usize::try_from(left).map_or(wanted, |left| left.min(wanted))),
+        }
+    }
+
+    fn spend(&self, read: u64) {
+        // Only the connection itself takes from it.
+        let left = self.0.load(Ordering::Relaxed);
+        if left != u64::MAX {
+            self.0.store(left - read.min(left), Ordering::Relaxed);
+        }
     }
 }
 
@@ -136,10 +184,13 @@ impl AsyncRead for Counted {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut *self.stream).poll_read(cx, buffer))?;
-        let read = buffer.filled().len() - before;
+        let room = self.allowance.room(buffer.remaining())?;
+        let mut allowed = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut *self.stream).poll_read(cx, &mut allowed))?;
+        let read = allowed.filled().len();
+        buffer.advance(read);
         self.account.0.received.fetch_add(read as u64, Ordering::Relaxed);
+        self.allowance.spend(read as u64);
         Poll::Ready(Ok(()))
     }
 }

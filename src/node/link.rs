@@ -10,7 +10,7 @@ use redis::{AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInf
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::account::{Account, Connected, Counted};
+use super::account::{Account, Allowance, Connected, Counted};
 use super::credentials::{self, Credentials};
 use super::greeting::{self, Greeted, greet};
 use super::raw::{Command, accepted, account_for, spoken};
@@ -100,6 +100,7 @@ pub struct Link {
     connection: MultiplexedConnection,
     driver: JoinHandle<()>,
     account: Account,
+    allowance: Allowance,
     settings: LinkSettings,
     client: Connected,
     version: Version,
@@ -122,12 +123,15 @@ impl Link {
         settings: LinkSettings,
     ) -> Result<Self, LinkError> {
         let Greeted { raw, client } = greet(dialer, endpoint, credentials, account, settings.answer_timeout).await?;
-        let (connection, driver) = take_over(endpoint, raw.into_stream()?, settings).await?;
+        let stream = raw.into_stream()?;
+        let allowance = stream.allowance();
+        let (connection, driver) = take_over(endpoint, stream, settings).await?;
         let mut link = Self {
             endpoint: endpoint.clone(),
             connection,
             driver,
             account: account.clone(),
+            allowance,
             settings,
             client,
             version: Version::default(),
@@ -155,6 +159,11 @@ impl Link {
     /// Where this link's cost is entered.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// How much it may still read.
+    pub(super) fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     /// Logs in again where credentials hold for a time only, as IAM's do; nothing before that time has come.

@@ -2,7 +2,8 @@
 //!
 //! A server is asked for a type's own count and for MEMORY USAGE with a few samples first; elements are looked at only if, by those,
 //! they are small. Nothing here reads a value's string, counts as a use of a key (CLIENT NO-TOUCH), or walks through a collection. Where
-//! a server has no NO-TOUCH (before 7.2), only what leaves a key's idle time alone is asked, which is little.
+//! a server has no NO-TOUCH (before 7.2), only what leaves a key's idle time alone is asked, which is little. No question can tell that
+//! none of many elements is huge, so there is a second bound: when the answers exceed what is allowed, the connection is closed over them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::LinkError;
 use super::link::{self, Link, Version};
 use super::raw::Command;
 use crate::analysis::bandwidth::{Answer, Elements, Kind, Question};
+use crate::model::Bytes;
 
 /// What questions may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +41,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How far from either end of a list elements are looked at: further in, a server has to search.
 const LIST_DEPTH: u64 = 1000;
 
-/// Elements whose size MEMORY USAGE looks at.
-const MEMORY_SAMPLES: u64 = 5;
+/// Elements whose size MEMORY USAGE looks at: of collections with no more than these it knows the whole.
+const MEMORY_SAMPLES: u64 = 100;
+
+/// Elements of a collection that as a whole takes more are not looked at: one of them may be nearly all of it.
+const WHOLE_BYTES_MAX: u64 = 4 * ELEMENTS_BYTES_MAX;
 
 /// What the first server to offer CLIENT NO-TOUCH says it is.
 const NO_TOUCH_SINCE: Version = Version { major: 7, minor: 2 };
@@ -64,6 +69,7 @@ impl<'link> Sizes<'link> {
     /// Prepares the connection, which is then good for nothing else.
     pub async fn open(link: &'link Link, limits: SizeLimits) -> Result<Self, LinkError> {
         let received = link.account().total().bytes_out.0;
+        link.allowance().limit(Bytes(limits.bytes_max));
         let mut sizes = Self {
             link,
             limits,
@@ -156,8 +162,11 @@ impl<'link> Sizes<'link> {
             let room = (self.limits.commands_max - self.sent).min(BATCH);
             let batch: Vec<Command> = commands.by_ref().take(room).collect();
             self.sent += batch.len();
-            for answer in self.link.pipeline(batch).await? {
-                answers.push(answer.unwrap_or(Value::Nil));
+            match self.link.pipeline(batch).await {
+                Ok(answered) => answers.extend(answered.into_iter().map(|answer| answer.unwrap_or(Value::Nil))),
+                // What was learned so far is good; nobody is asked any more.
+                Err(_) if self.link.allowance().is_spent() => break,
+                Err(error) => return Err(error),
             }
             sleep(PAUSE).await;
         }
@@ -167,7 +176,10 @@ impl<'link> Sizes<'link> {
     fn may_ask(&self) -> bool {
         let received = self.link.account().total().bytes_out.0 - self.received;
         // What is under way must fit too: a batch whose every answer is as large as it may be.
-        self.sent < self.limits.commands_max && received + BATCH as u64 * ELEMENTS_BYTES_MAX <= self.limits.bytes_max
+        let is_closed = self.link.allowance().is_spent();
+        !is_closed
+            && self.sent < self.limits.commands_max
+            && received + BATCH as u64 * ELEMENTS_BYTES_MAX <= self.limits.bytes_max
     }
 }
 
@@ -238,6 +250,10 @@ impl Gate {
 
     /// How many elements may be looked at.
     fn room(&self) -> u64 {
+        let is_whole = self.count <= MEMORY_SAMPLES;
+        if is_whole && self.each * self.count > WHOLE_BYTES_MAX {
+            return 0;
+        }
         ELEMENTS.min(ELEMENTS_BYTES_MAX / self.each.max(1))
     }
 

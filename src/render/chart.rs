@@ -9,7 +9,7 @@ use crate::analysis::status::Status;
 use crate::model::Slot;
 
 /// Page units; the drawing scales to the page.
-const WIDTH: f64 = 960.0;
+pub(super) const WIDTH: f64 = 960.0;
 const ROW: f64 = 30.0;
 const LABEL: f64 = 190.0;
 
@@ -104,6 +104,13 @@ pub(super) fn slots(shard: &ShardReport) -> String {
             percent(heaviest.share),
         );
     }
+    marks(&mut svg, 75.0);
+    svg.push_str("</svg>");
+    svg
+}
+
+/// Numbers of slots below a strip.
+pub(super) fn marks(svg: &mut String, base: f64) {
     for mark in [0_u16, 4096, 8192, 12_288, 16_383] {
         let anchor = match mark {
             0 => "start",
@@ -112,12 +119,10 @@ pub(super) fn slots(shard: &ShardReport) -> String {
         };
         let _ = write!(
             svg,
-            r#"<text class="quiet" x="{:.1}" y="75" text-anchor="{anchor}">{mark}</text>"#,
-            place(f64::from(mark))
+            r#"<text class="quiet" x="{:.1}" y="{base:.0}" text-anchor="{anchor}">{mark}</text>"#,
+            WIDTH * f64::from(mark) / f64::from(Slot::COUNT)
         );
     }
-    svg.push_str("</svg>");
-    svg
 }
 
 /// A share as a bar, for a table's cell.
@@ -133,6 +138,7 @@ pub(super) fn share(part: f64) -> String {
     )
 }
 
-fn open(title: &str, height: f64) -> String {
+/// The beginning of a chart so high.
+pub(super) fn open(title: &str, height: f64) -> String {
     format!(r#"<svg class="chart" viewBox="0 0 {WIDTH} {height:.0}" role="img"><title>{title}</title>"#)
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart;
 use super::figure::{deviation, grouped, harmless, moment, output, percent, plural, rate, short, span, status, times};
+use super::over_time;
 use crate::analysis::report::{Diagnosis, Report, ShardReport};
 use crate::analysis::status::Status;
 use crate::model::Bytes;
@@ -109,6 +110,17 @@ fn overview(out: &mut String, report: &Report) {
         );
     }
     out.push_str("</tbody></table>\n");
+    let over_time = over_time::timeline(report);
+    if !over_time.is_empty() {
+        let _ = writeln!(
+            out,
+            "<h3>Commands a second over the time of the windows</h3>{over_time}"
+        );
+    }
+    let owners = over_time::owners(report);
+    if !owners.is_empty() {
+        let _ = writeln!(out, "<h3>Slots, their owners, and the heaviest of them</h3>{owners}");
+    }
     if report.shards.iter().all(|shard| shard.signals.is_none()) {
         out.push_str("<p class=\"quiet\">Compared by what the windows saw, not by the servers’ own counters.</p>\n");
     }
@@ -181,16 +193,23 @@ fn details(out: &mut String, shard: &ShardReport) {
         };
         format!("{}{mark}", code(name))
     };
+    let by_pattern = shard.bytes_out.iter().flat_map(|bytes_out| &bytes_out.by_pattern);
+    list(
+        out,
+        "Key patterns by bytes out",
+        true,
+        by_pattern.map(|part| (code(&part.name), part.share, Bytes(part.bytes).to_string())),
+    );
     let by_signature = shard.bytes_out.iter().flat_map(|bytes_out| &bytes_out.by_signature);
     list(
         out,
-        "Bytes out",
+        "Signatures by bytes out",
         true,
         by_signature.map(|part| (code(&part.name), part.share, Bytes(part.bytes).to_string())),
     );
     list(
         out,
-        "Key patterns",
+        "Key patterns by commands",
         true,
         shard
             .patterns

@@ -8,6 +8,7 @@ mod figure;
 mod html;
 mod json;
 mod markdown;
+mod over_time;
 mod rows;
 mod text;
 

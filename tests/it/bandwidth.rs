@@ -355,6 +355,62 @@ async fn check_harmless(plan: ServerPlan, knows_no_touch: bool) {
     assert!(count == 3000 && (15.0..19.0).contains(&item), "{item}");
 }
 
+/// Far behind a thousand small elements lies a huge one, which no question about the list as a whole can find.
+#[tokio::test]
+async fn an_answer_that_nobody_could_foresee_is_not_read_to_its_end() {
+    let server = Server::valkey9().start().await;
+    let small = "s".repeat(4000);
+    fill(
+        &server,
+        [
+            added("RPUSH", "list", (0..1000).map(|_| small.clone())),
+            added("RPUSH", "list", ["x".repeat(50_000_000)]),
+            added("SET", "blob", ["x".repeat(300)]),
+        ],
+    )
+    .await;
+    let account = Account::new();
+    let link = Link::open(&plain(), &endpoint(&server), &Credentials::none(), &account, SETTINGS)
+        .await
+        .expect("a link");
+    let before = account.total();
+    let mut sizes = Sizes::open(&link, LIMITS).await.expect("it can be asked");
+    let question = |key: &str, kind| Question {
+        database: 0,
+        key: key.as_bytes().into(),
+        kind,
+    };
+    let blob = sizes
+        .answer(vec![question("blob", Kind::Length)])
+        .await
+        .expect("a small one");
+    assert!(matches!(blob[..], [(_, Some(Answer::Length(300)))]), "{blob:?}");
+    let last = Range { first: -1, last: -1 };
+    let list = sizes
+        .answer(vec![question("list", Kind::List(last))])
+        .await
+        .expect("no failure");
+    let [(_, Some(Answer::Elements(elements)))] = &list[..] else {
+        panic!("{list:?}")
+    };
+    assert_eq!(elements.count, 1001);
+    assert!((3000.0..6000.0).contains(&elements.item), "by its memory: {elements:?}");
+    let own = account.total().since(&before);
+    assert!(own.bytes_out.0 <= 1 << 20, "{own:?}");
+    let gone = async || match server.call(&["CLIENT", "LIST"]).await.text() {
+        clients if clients.contains("name=hotshard") => Err(clients),
+        _ => Ok(()),
+    };
+    eventually("the connection is closed", Duration::from_secs(10), gone).await;
+    let sent = sizes.sent();
+    let after = sizes
+        .answer(vec![question("blob", Kind::Length)])
+        .await
+        .expect("no failure");
+    assert!(matches!(after[..], [(_, None)]), "{after:?}");
+    assert_eq!(sizes.sent(), sent, "nothing more is asked");
+}
+
 /// The sorted set of a hundred thousand members is read three times a second, everything else six hundred times.
 #[tokio::test]
 async fn a_sorted_set_that_is_read_whole_now_and_then_comes_out_as_fat_replies_with_its_pattern() {

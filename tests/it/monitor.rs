@@ -22,22 +22,22 @@ const SOON: Duration = Duration::from_secs(20);
 const SECRET: &str = "planted-secret-4711";
 
 /// A server that bounds its own buffers gets windows of any length.
-fn bounded(plan: ServerPlan) -> ServerPlan {
+pub(crate) fn bounded(plan: ServerPlan) -> ServerPlan {
     plan.set("client-output-buffer-limit", "normal 64mb 0 0")
 }
 
 /// One run in a folder of its own.
-struct Run {
+pub(crate) struct Run {
     folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
 /// How it ended, and what it said.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Said {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl From<Output> for Said {
@@ -51,7 +51,7 @@ impl From<Output> for Said {
 }
 
 impl Run {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: TempDir::new().expect("a temporary folder"),
             variables: Vec::new(),
@@ -78,7 +78,7 @@ impl Run {
     }
 
     /// Runs to the end, beside the test's own traffic.
-    async fn finish(&self, arguments: &[&str]) -> Said {
+    pub(crate) async fn finish(&self, arguments: &[&str]) -> Said {
         ended(self.start(arguments)).await
     }
 
@@ -97,7 +97,7 @@ impl Run {
         fs::read(found).expect("it can be read")
     }
 
-    fn data(&self) -> Value {
+    pub(crate) fn data(&self) -> Value {
         serde_json::from_slice(&self.file("data_", ".json")).expect("JSON")
     }
 }

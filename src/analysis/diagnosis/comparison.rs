@@ -1,5 +1,6 @@
 //! One shard in one signal beside the group's others.
 
+use super::SHARE_MIN;
 use super::evidence::ShardEvidence;
 use super::resharding::Prospects;
 use crate::analysis::status::Signal;
@@ -24,8 +25,11 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    /// Whether it is called hot, and still is.
     pub(super) fn is_hot(&self) -> bool {
-        self.here.reading(self.signal).status.is_hot()
+        // A status is left only after a while, and what is over by then has no cause that could be found.
+        let still = self.excess().is_some_and(|excess| excess >= SHARE_MIN);
+        self.here.reading(self.signal).status.is_hot() && still
     }
 
     pub(super) fn others(&self) -> impl Iterator<Item = &'a ShardEvidence<'a>> {

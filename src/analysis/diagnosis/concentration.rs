@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::comparison::{Comparison, median};
 use super::evidence::{Seen, ShardEvidence};
 use super::finding::{Cause, Suspect};
+use super::surroundings::PUBLISHING;
 use super::words::{per_second, percent};
 use super::{EXPLAINED_MIN, SHARE_MIN};
 use crate::model::Slot;
@@ -14,9 +15,6 @@ const NARROWER_MIN: f64 = 0.7;
 
 /// What isn't a name.
 const NAMELESS: [&str; 2] = ["other", "lua"];
-
-/// Who publishes.
-const PUBLISHING: [&str; 2] = ["PUBLISH", "SPUBLISH"];
 
 /// The narrowest that accounts for enough.
 pub(super) fn of_traffic(compared: &Comparison<'_>) -> Option<Suspect> {
@@ -85,7 +83,7 @@ fn hash_tag(compared: &Comparison<'_>, window: &Seen<'_>) -> Option<Suspect> {
         .map(|key| &*key.key)
         .collect();
     let mut evidence = vec![
-        taken(compared, "keys with the hash tag", &name, count, share, "key accesses"),
+        taken(compared, "hash tag", &name, count, share, "key accesses"),
         usual_sentence("the hottest tag", usual),
     ];
     if !keys.is_empty() {

@@ -110,3 +110,158 @@ fn touches(window: &Seen<'_>, pattern: &str) -> Option<f64> {
     let known = window.stats.patterns.iter().find(|known| &*known.pattern == pattern)?;
     (known.count > 0).then_some(known.count as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::analysis::diagnosis::resharding::Prospects;
+    use crate::analysis::report::{SignalFigures, SignalReading};
+    use crate::analysis::status::{Signal, Status};
+    use crate::analysis::window::{PatternCount, WindowStats};
+    use crate::model::{Ratio, ShardId};
+
+    /// A window of ten seconds: of each pattern its reads and their bytes. The estimate is so many times what was measured.
+    fn window(patterns: &[(&str, u64, u64)], off: f64) -> WindowStats {
+        let measured: u64 = patterns.iter().map(|(_, _, bytes)| bytes).sum();
+        let reads = patterns.iter().map(|(_, reads, _)| reads).sum();
+        let counted = |&(pattern, count, _): &(&str, u64, u64)| PatternCount {
+            pattern: pattern.into(),
+            count,
+            error: 0,
+            example_key: format!("one of {pattern}").into(),
+        };
+        let signature = |&(pattern, _, bytes): &(&str, u64, u64)| (format!("GET | {pattern}").into(), Bytes(bytes));
+        WindowStats {
+            commands: reads,
+            reads,
+            key_touches: reads,
+            patterns: patterns.iter().map(counted).collect(),
+            output: Some(OutputEstimate {
+                estimated: Bytes((measured as f64 * off) as u64),
+                measured: Some(Bytes(measured)),
+                attributed: Bytes(measured),
+                patterns: patterns
+                    .iter()
+                    .map(|(name, _, sum)| ((*name).into(), Bytes(*sum)))
+                    .collect(),
+                signatures: patterns.iter().map(signature).collect(),
+                ..OutputEstimate::default()
+            }),
+            ..WindowStats::default()
+        }
+    }
+
+    /// What fat replies the first shard has by its estimate, beside two shards like the other.
+    fn found(here: &WindowStats, elsewhere: &WindowStats) -> Option<Suspect> {
+        let sent = |stats: &WindowStats| {
+            stats
+                .output
+                .as_ref()
+                .and_then(|output| output.measured)
+                .unwrap_or_default()
+                .0 as f64
+        };
+        let mean = (sent(here) + 2.0 * sent(elsewhere)) / 3.0;
+        let shard = |name: &str, stats| ShardEvidence {
+            shard: ShardId::new(name),
+            slots: None,
+            signals: SignalFigures {
+                bytes_out: SignalReading {
+                    rate: Some(sent(stats) / 10.0),
+                    deviation: Some(Ratio(sent(stats) / mean - 1.0)),
+                    skew: None,
+                    status: Status::VeryHot,
+                },
+                ..SignalFigures::default()
+            },
+            window: Some(Seen {
+                role: None,
+                duration: Duration::from_secs(10),
+                stats,
+                completeness: None,
+                coverage: None,
+            }),
+            costs: BTreeMap::new(),
+            connections_per_second: None,
+            slot_loads: &[],
+            other_monitor: false,
+        };
+        let shards = [shard("a", here), shard("b", elsewhere), shard("c", elsewhere)];
+        let prospects = Prospects::default();
+        let compared = Comparison::new(&shards, &prospects, 0, Signal::BytesOut);
+        fat(&compared)
+    }
+
+    fn check(here: &[(&str, u64, u64)], elsewhere: &[(&str, u64, u64)], expected: Option<&str>) {
+        let suspect = found(&window(here, 1.0), &window(elsewhere, 1.0));
+        assert_eq!(suspect.and_then(|suspect| suspect.subject).as_deref(), expected);
+    }
+
+    const PAGES: (&str, u64, u64) = ("page:{ID}", 10_000, 3_000_000);
+
+    #[test]
+    fn the_pattern_with_the_bytes_is_named_though_it_is_seldom_read() {
+        check(
+            &[("board:{DATE}", 30, 300_000_000), PAGES],
+            &[PAGES],
+            Some("board:{DATE}"),
+        );
+        check(
+            &[
+                ("board:{DATE}", 30, 300_000_000),
+                ("export:{ID}", 30, 30_000_000),
+                PAGES,
+            ],
+            &[PAGES],
+            Some("board:{DATE}"),
+        );
+    }
+
+    #[test]
+    fn what_is_as_fat_elsewhere_makes_no_shard_hot() {
+        let boards = ("board:{DATE}", 30, 300_000_000);
+        check(&[boards, ("export:{ID}", 200, 400_000_000)], &[boards], None);
+        check(
+            &[boards, ("export:{ID}", 20, 400_000_000)],
+            &[boards],
+            Some("export:{ID}"),
+        );
+    }
+
+    #[test]
+    fn more_replies_of_the_usual_size_are_not_fat() {
+        check(&[("page:{ID}", 90_000, 27_000_000)], &[PAGES], None);
+        check(&[("cart:{ID}", 90_000, 27_000_000), PAGES], &[PAGES], None);
+    }
+
+    #[test]
+    fn an_estimate_that_is_far_off_tells_nothing_and_a_rough_one_less() {
+        let patterns = [("board:{DATE}", 30, 300_000_000), PAGES];
+        let elsewhere = window(&[PAGES], 1.0);
+        assert!(found(&window(&patterns, 1.6), &elsewhere).is_none());
+        assert!(found(&window(&patterns, 0.4), &elsewhere).is_none());
+        let rough = found(&window(&patterns, 0.75), &elsewhere).expect("it is near enough");
+        let good = found(&window(&patterns, 1.0), &elsewhere).expect("it is right");
+        assert!(rough.certainty < good.certainty, "{rough:?} {good:?}");
+        assert!(rough.evidence.iter().any(|text| text.contains("25 % off")), "{rough:?}");
+    }
+
+    #[test]
+    fn it_says_how_often_how_large_and_by_which_command() {
+        let here = window(&[("board:{DATE}", 30, 300_000_000), PAGES], 1.0);
+        let suspect = found(&here, &window(&[PAGES], 1.0)).expect("it is fat");
+        assert_eq!(suspect.cause, Cause::FatReplies);
+        assert_eq!(
+            suspect.evidence[..3],
+            [
+                "keys like board:{DATE} are read 3.0 times a second and answered with 10.0 MB on average, 99 % of what this node sends; \
+                 in the other shards a reply has 300 bytes",
+                "100 % of that is GET | board:{DATE}",
+                "one of its keys is one of board:{DATE}",
+            ]
+        );
+    }
+}

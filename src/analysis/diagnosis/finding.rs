@@ -146,7 +146,7 @@ fn confidence(compared: &Comparison<'_>, suspect: &Suspect) -> f64 {
     });
     let of_counters = matches!(
         suspect.cause,
-        Cause::ExpensiveCommand | Cause::ConnectionChurn | Cause::SlotOwnership | Cause::OtherMonitor
+        Cause::ExpensiveCommand | Cause::ConnectionChurn | Cause::SlotOwnership | Cause::OtherMonitor | Cause::Pubsub
     );
     let seen = if of_counters { 1.0 } else { seen };
     ((suspect.certainty * suspect.explained.clamp(0.0, 1.0).sqrt() * seen) * 100.0).round() / 100.0

@@ -84,10 +84,12 @@ fn of_shard(shards: &[ShardEvidence<'_>], prospects: &Prospects, place: usize) -
     findings
 }
 
+/// What the counters of all nodes tell comes first: it doesn't depend on what a window could see.
 fn of_commands(compared: &Comparison<'_>) -> Suspect {
-    too_little_seen(compared)
-        .or_else(|| surroundings::connection_churn(compared))
+    surroundings::connection_churn(compared)
         .or_else(|| surroundings::slot_ownership(compared))
+        .or_else(|| surroundings::publishing(compared))
+        .or_else(|| too_little_seen(compared))
         .or_else(|| concentration::of_traffic(compared))
         .unwrap_or_else(|| visibility::unexplained(compared))
 }
@@ -95,8 +97,8 @@ fn of_commands(compared: &Comparison<'_>) -> Suspect {
 fn of_bytes_out(compared: &Comparison<'_>) -> Suspect {
     surroundings::other_monitor(compared)
         .or_else(|| replies::logged(compared))
-        .or_else(|| too_little_seen(compared))
         .or_else(|| surroundings::slot_ownership(compared))
+        .or_else(|| too_little_seen(compared))
         .or_else(|| estimated::fat(compared))
         .or_else(|| replies::fat(compared))
         .or_else(|| concentration::of_traffic(compared).filter(|_| !replies::are_larger(compared)))
@@ -115,8 +117,8 @@ fn of_cpu(compared: &Comparison<'_>, fat: Option<&Suspect>) -> Suspect {
     surroundings::other_monitor(compared)
         .or_else(|| cost::expensive_command(compared, fat))
         .or_else(|| surroundings::connection_churn(compared))
-        .or_else(|| visibility::too_little(compared))
         .or_else(|| surroundings::slot_ownership(compared))
+        .or_else(|| too_little_seen(compared))
         .or_else(|| concentration::of_traffic(compared))
         .unwrap_or_else(|| visibility::unexplained(compared))
 }

@@ -136,6 +136,39 @@ pub(super) fn told_client(compared: &Comparison<'_>) -> Option<Suspect> {
     })
 }
 
+/// Who publishes. In a cluster no replica's stream shows it, since messages don't go by replication there.
+pub(super) const PUBLISHING: [&str; 2] = ["PUBLISH", "SPUBLISH"];
+
+/// Messages are published here, by what the nodes count for each command.
+pub(super) fn publishing(compared: &Comparison<'_>) -> Option<Suspect> {
+    let calls = |shard: &ShardEvidence<'_>, command: &str| shard.costs.get(command).map_or(0.0, |cost| cost.calls);
+    let all = |shard: &ShardEvidence<'_>| PUBLISHING.map(|command| calls(shard, command)).iter().sum::<f64>();
+    let share = |shard: &ShardEvidence<'_>| {
+        let rate = shard.rate(Signal::Commands).filter(|rate| *rate > 0.0)?;
+        Some((all(shard) / rate).min(1.0))
+    };
+    let (here, usual) = (share(compared.here)?, compared.elsewhere(share).unwrap_or_default());
+    let explained = compared.explained(here, usual);
+    if here < SHARE_MIN || explained < EXPLAINED_MIN {
+        return None;
+    }
+    let more = |one: &&str, other: &&str| calls(compared.here, one).total_cmp(&calls(compared.here, other));
+    let command = PUBLISHING.into_iter().max_by(more)?;
+    let evidence = vec![format!(
+        "{} messages a second are published here by {command}, {} in the other shards (median)",
+        per_second(all(compared.here)),
+        per_second(compared.elsewhere(|shard| Some(all(shard))).unwrap_or_default())
+    )];
+    Some(Suspect {
+        cause: Cause::Pubsub,
+        share: Some(here),
+        subject: Some(command.to_owned()),
+        explained,
+        certainty: 0.95,
+        evidence,
+    })
+}
+
 /// A MONITOR stream sends every command once more and costs CPU for each of its bytes.
 pub(super) fn other_monitor(compared: &Comparison<'_>) -> Option<Suspect> {
     let peculiar = compared.here.other_monitor && !compared.others().any(|shard| shard.other_monitor);

@@ -6,7 +6,7 @@ use super::*;
 use crate::analysis::report::{SignalFigures, SignalReading};
 use crate::analysis::slot;
 use crate::analysis::slot_stats::SlotLoad;
-use crate::analysis::status::{Standing, StatusSettings, StatusTracker, compare};
+use crate::analysis::status::{Standing, Status, StatusSettings, StatusTracker, compare};
 use crate::analysis::window::{Counted, Coverage, KeyCount, PatternCount, SignatureCount, WindowStats};
 use crate::analysis::witness::{ClientTraffic, LargeReplies};
 use crate::model::{PerSecond, Ratio, Role, ShardId, Slot};
@@ -207,6 +207,10 @@ impl Shard {
                 self.cores *= 3.0;
             }
             "coverage" => self.coverage = Some((parts[0].parse().expect("reads"), parts[1].parse().expect("writes"))),
+            "published" => {
+                self.unseen = times as f64;
+                self.costs.entry("PUBLISH".into()).or_default().calls += times as f64;
+            }
             "unseen" => self.unseen = times as f64,
             "blind" => self.blind = true,
             "logged" => self.stats.testimony.large_replies.push(LargeReplies {
@@ -627,6 +631,48 @@ fn what_a_replica_cannot_see_stays_unexplained() {
             "1 cpu unexplained coverage (?)",
         ],
     );
+}
+
+#[test]
+fn what_all_nodes_count_needs_no_window_that_saw_it() {
+    let check = |story: &str, cause: Cause| {
+        let found = findings(story, &[]);
+        let of_commands = found.iter().find(|finding| finding.signal == Signal::Commands);
+        assert_eq!(of_commands.map(|finding| finding.cause), Some(cause), "{found:#?}");
+    };
+    check("2 connections=900 coverage=0.1,0.1", Cause::ConnectionChurn);
+    check("2 slots=10922 factor=200 coverage=0.1,0.1", Cause::SlotOwnership);
+    check("2 published=3000 coverage=0.1,0.1", Cause::Pubsub);
+    check("2 published=3000 blind", Cause::Pubsub);
+    check("2 published=300 unseen=3000 coverage=0.1,0.1", Cause::Unexplained);
+}
+
+#[test]
+fn a_status_that_outlives_its_load_has_no_cause() {
+    let shard = |name: &str, rate: f64, status: Status| ShardEvidence {
+        shard: ShardId::new(name),
+        slots: None,
+        signals: SignalFigures {
+            commands: SignalReading {
+                rate: Some(rate),
+                deviation: Some(Ratio(rate / 160.0 - 1.0)),
+                skew: None,
+                status,
+            },
+            ..SignalFigures::default()
+        },
+        window: None,
+        costs: BTreeMap::new(),
+        connections_per_second: None,
+        slot_loads: &[],
+        other_monitor: false,
+    };
+    let found = |rate: f64| {
+        let others = ["b", "c"].map(|name| shard(name, 160.0, Status::Normal));
+        let [b, c] = others;
+        diagnose(&[shard("a", rate, Status::VeryHot), b, c], &[]).len()
+    };
+    assert_eq!([134.0, 160.0, 170.0, 200.0].map(found), [0, 0, 0, 1]);
 }
 
 #[test]

@@ -8,13 +8,13 @@ use chrono::{DateTime, SecondsFormat};
 
 use super::contents::{
     BytesOut, ClientShare, CommandShare, CoverageReport, HashTagShare, KeyShare, Missing, OutputShare, PatternShare,
-    PerSignal, Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, Totals,
+    PerSignal, Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, TimelinePoint, Totals,
 };
 use crate::analysis::bandwidth::OutputEstimate;
 use crate::analysis::diagnosis::{Seen, ShardEvidence, diagnose};
 use crate::analysis::status::{Signal, Standing, Status, StatusSettings, StatusTracker, compare};
 use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd, WindowStats};
-use crate::model::{Bytes, GroupKey, NodeId, PerSecond, Ratio, Role, ShardId, Timestamp};
+use crate::model::{Bytes, GroupKey, NodeId, PerSecond, Ratio, Role, ShardId, SlotSet, Timestamp};
 
 /// The version that [`Report::version`] says.
 const VERSION: u32 = 1;
@@ -60,6 +60,8 @@ pub struct Observation<'a> {
     pub signals: Option<SignalFigures>,
     /// Estimated and measured bytes out, if estimated.
     pub bytes_out: Option<BytesOut>,
+    /// The slots that the shard owns, where they are known.
+    pub slots: Option<SlotSet>,
 }
 
 /// What the nodes' counters say of one shard, already compared with its siblings.
@@ -100,6 +102,7 @@ impl<'a> Observation<'a> {
             coverage: None,
             signals: None,
             bytes_out: None,
+            slots: None,
         }
     }
 
@@ -120,6 +123,7 @@ impl<'a> Observation<'a> {
                 .output
                 .as_ref()
                 .map(|output| written_output(output, &window.stats)),
+            slots: None,
         }
     }
 
@@ -316,9 +320,34 @@ fn shard(observation: &Observation<'_>, seen: SignalReading, entries_max: usize)
             count: entry.count,
             share: share(entry.count, stats.commands),
         }),
+        slot_ranges: observation.slots.as_ref().map(|slots| {
+            let ranges = slots.ranges().iter();
+            ranges
+                .map(|range| (range.first.number(), range.last.number()))
+                .collect()
+        }),
+        timeline: timeline(stats),
         distinct_keys: stats.distinct_keys,
         distinct_clients: stats.distinct_clients,
     }
+}
+
+fn timeline(stats: &WindowStats) -> Vec<TimelinePoint> {
+    let Some((first, last)) = stats.first.zip(stats.last) else {
+        return Vec::new();
+    };
+    let point = |(at, rate): (Timestamp, PerSecond)| {
+        Some(TimelinePoint {
+            at: written(at)?,
+            commands_per_second: rounded(rate.0),
+        })
+    };
+    stats
+        .timeline
+        .rates(first, last)
+        .into_iter()
+        .filter_map(point)
+        .collect()
 }
 
 fn written_output(output: &OutputEstimate, stats: &WindowStats) -> BytesOut {

@@ -119,6 +119,12 @@ pub struct ShardReport {
     pub slots: Vec<SlotShare>,
     /// By client address.
     pub clients: Vec<ClientShare>,
+    /// The slots that the shard owns, as ranges from the first to the last; `None` where they aren't known.
+    #[serde(default)]
+    pub slot_ranges: Option<Vec<(u16, u16)>>,
+    /// The commands over the time of the window.
+    #[serde(default)]
+    pub timeline: Vec<TimelinePoint>,
     /// How many different keys, estimated.
     pub distinct_keys: u64,
     /// How many different clients.
@@ -274,6 +280,15 @@ pub struct ClientShare {
     pub count: u64,
     /// Of the commands.
     pub share: f64,
+}
+
+/// The rate of commands from one moment to the next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimelinePoint {
+    /// When it began (RFC 3339).
+    pub at: String,
+    /// Commands a second until the next, or until the end.
+    pub commands_per_second: f64,
 }
 
 /// A shard that could not be looked at.

@@ -10,7 +10,7 @@ pub use crate::analysis::diagnosis::Finding as Diagnosis;
 pub use build::{Observation, ReportSettings, SignalFigures, SignalReading};
 pub use contents::{
     BytesOut, ClientShare, CommandShare, CoverageReport, HashTagShare, KeyShare, Missing, OutputShare, PatternShare,
-    PerSignal, Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, Totals,
+    PerSignal, Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, TimelinePoint, Totals,
 };
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ use serde::{Deserialize, Serialize};
 use super::keyspec::Commands;
 use super::line::{LineFeeds, time};
 use super::pattern::Normaliser;
+use super::timeline::Timeline;
 use super::window::{Rejection, WindowStats};
 use crate::model::{Bytes, Timestamp};
 use clients::Clients;
@@ -118,7 +119,13 @@ struct Progress {
     rejected: [u64; Rejection::ALL.len()],
     first: Option<Timestamp>,
     last: Option<Timestamp>,
+    timeline: Timeline,
+    /// What the time line doesn't have yet: commands whose stamps begin with these digits, all within one second.
+    second: ([u8; STAMP_SECONDS], u64),
 }
+
+/// Digits of a time stamp that say the second.
+const STAMP_SECONDS: usize = 10;
 
 /// A line longer than this is read piece by piece, wherever its pieces end.
 const LINE_MAX: usize = 64 * 1024;
@@ -206,6 +213,7 @@ impl Tally {
             self.reject(Rejection::CutOff);
         }
         self.settle_declared();
+        self.progress.settle_second();
         Tallied::new(self)
     }
 

@@ -137,6 +137,7 @@ impl Progress {
         self.commands += other.commands;
         self.replicated += other.replicated;
         self.other.merge(other.other);
+        self.timeline.merge(other.timeline.clone());
         for (mine, theirs) in self.rejected.iter_mut().zip(other.rejected) {
             *mine += theirs;
         }

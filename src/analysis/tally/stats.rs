@@ -36,6 +36,7 @@ impl Tallied {
             rejected: rejected.into_iter().filter(|(_, count)| *count > 0).collect(),
             first: progress.first,
             last: progress.last,
+            timeline: progress.timeline.clone(),
             commands_by_name: exact(self.commands, [(OTHER, progress.other.all())], usize::MAX),
             patterns: top_patterns(self.patterns, &self.normaliser, top),
             signatures: top_signatures(&self.signatures, &self.normaliser, top),

@@ -8,10 +8,11 @@ use super::keys::PatternPlace;
 use super::long::LongLine;
 use super::signatures::ShapePlace;
 use super::waiting::What;
-use super::{LINE_MAX, Tally};
+use super::{LINE_MAX, Progress, STAMP_SECONDS, Tally};
 use crate::analysis::keyspec::{CommandId, Keys, Walk};
 use crate::analysis::line::{Following, Front, Head, closing_quote, following, time};
 use crate::analysis::window::Rejection;
+use crate::model::Timestamp;
 
 impl Tally {
     /// One whole line, without its line feed.
@@ -251,6 +252,7 @@ impl Tally {
             self.clients.count(client);
         }
         self.progress.commands += 1;
+        self.progress.count_second(&buffer[head.stamp..]);
         match command {
             Some(command) => self.vocabulary.count(command, replicated),
             None => self.progress.other.add(replicated),
@@ -396,4 +398,33 @@ fn found(following: Following) -> Result<Following, Rejection> {
 /// What a primary sends its replicas beside its clients' commands.
 fn is_upkeep(name: &[u8]) -> bool {
     name == b"ping" || name == b"SELECT"
+}
+impl Progress {
+    /// Counts a command in its second. Lines come in the order of time, so nearly all have the second of the one before.
+    #[inline(always)]
+    fn count_second(&mut self, stamp: &[u8]) {
+        if stamp.first_chunk() == Some(&self.second.0) && stamp.get(STAMP_SECONDS) == Some(&b'.') {
+            self.second.1 += 1;
+        } else {
+            self.begin_second(stamp);
+        }
+    }
+
+    #[cold]
+    fn begin_second(&mut self, stamp: &[u8]) {
+        self.settle_second();
+        match stamp.first_chunk() {
+            Some(second) if stamp.get(STAMP_SECONDS) == Some(&b'.') => self.second = (*second, 1),
+            // With fewer or more digits it is read whole.
+            _ => self.timeline.add(time(stamp), 1),
+        }
+    }
+
+    /// Enters the second at hand into the time line.
+    pub(super) fn settle_second(&mut self) {
+        let (second, commands) = std::mem::take(&mut self.second);
+        if commands > 0 {
+            self.timeline.add(Timestamp(time(&second).0 * 1_000_000), commands);
+        }
+    }
 }

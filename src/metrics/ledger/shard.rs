@@ -169,6 +169,7 @@ impl ShardAccount {
         ShardSnapshot {
             id,
             slots: self.slots.as_ref().map(SlotSet::len),
+            owned: self.slots.clone(),
             commands: self.signal(Signal::Commands, PerSecond),
             bytes_out: self.signal(Signal::BytesOut, PerSecond),
             cpu: self.signal(Signal::Cpu, Ratio),

@@ -82,8 +82,13 @@ impl Cluster {
         if !self.cluster_mode {
             return vec![self.only_shard().await];
         }
+        self.read_shards(&self.witness().await)
+    }
+
+    /// CLUSTER SLOTS' answer.
+    fn read_shards(&self, answer: &Value) -> Vec<Shard> {
         let mut shards: Vec<Shard> = Vec::new();
-        for row in self.witness().await.items() {
+        for row in answer.items() {
             let bound = |place: usize| u16::try_from(row.items()[place].integer()).expect("a slot has 14 bits");
             let node = |node: &Value| self.place(u16::try_from(node.items()[1].integer()).expect("a port has 16 bits"));
             let (slots, primary) = (bound(0)..=bound(1), node(&row.items()[2]));
@@ -160,6 +165,20 @@ impl Cluster {
             .args(["--cluster-from", &from, "--cluster-to", &to]);
         command.args(["--cluster-slots", &slots.to_string(), "--cluster-yes"]);
         run(command, "move the slots");
+        // It asks not even the nodes it moved slots between, and the next move is refused until all know of this one.
+        let agreed = async || {
+            let mut views = Vec::new();
+            for server in &self.servers {
+                views.push(self.read_shards(&server.call(&["CLUSTER", "SLOTS"]).await));
+            }
+            let complete =
+                views[0].iter().all(|shard| !shard.replicas.is_empty()) || self.servers.len() == views[0].len();
+            match views.windows(2).all(|pair| pair[0] == pair[1]) && complete {
+                true => Ok(()),
+                false => Err(views),
+            }
+        };
+        eventually("all nodes know of the move", FORMING_DEADLINE, agreed).await;
     }
 
     fn form(&self, replicas: usize) {

@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     per_second: Option<f64>,
     client: IpAddr,
     on_replica: bool,
+    server: Option<usize>,
 }
 
 impl Plan {
@@ -47,6 +48,7 @@ impl Plan {
             per_second: None,
             client,
             on_replica: false,
+            server: None,
         }
     }
 
@@ -70,6 +72,12 @@ impl Plan {
     /// On the first replica of the key's shard.
     pub(crate) fn on_replica(mut self) -> Self {
         self.on_replica = true;
+        self
+    }
+
+    /// On this server, whoever owns the keys: for what has none.
+    pub(crate) fn on_server(mut self, place: usize) -> Self {
+        self.server = Some(place);
         self
     }
 }
@@ -150,6 +158,9 @@ async fn send(plan: &Plan, mut chance: Chance, cluster: &Cluster, shards: &[Shar
 
 /// For each key, the server its calls go to.
 async fn places(plan: &Plan, cluster: &Cluster, shards: &[Shard]) -> Vec<usize> {
+    if let Some(place) = plan.server {
+        return vec![place; plan.keys.len()];
+    }
     let mut places = Vec::with_capacity(plan.keys.len());
     for slot in cluster.slots_of(&plan.keys).await {
         let owner = shards.iter().find(|shard| shard.owns(slot));
@@ -218,10 +229,11 @@ impl Lane {
 }
 
 /// The splitmix64 generator: a seed gives the same traffic on every machine.
-struct Chance(u64);
+#[derive(Debug, Clone)]
+pub(crate) struct Chance(pub u64);
 
 impl Chance {
-    fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
