@@ -15,7 +15,7 @@ test: setup ## every test, against real servers
 	cargo nextest run
 	cargo test --quiet --doc
 
-bench: setup ## the figures of the README, measured on this machine
+bench: setup ## the figures of docs/performance.md, measured on this machine
 	cargo bench
 
 fmt: ## formats the code

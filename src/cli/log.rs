@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::config::{LogFormat, LogSettings};
 
 /// What dependencies log though they also return it as an error, which we tell ourselves. Whoever names them hears them again.
-const ALREADY_TOLD: &str = "rustls_platform_verifier=off";
+const ALREADY_TOLD: &str = "rustls_platform_verifier=off,aws_config=error";
 
 /// Starts the log of this process; a second call changes nothing.
 pub fn start(settings: &LogSettings) {
