@@ -74,6 +74,8 @@ impl Cluster {
         for replica in &cluster.servers[1..] {
             replica.follow(&cluster.servers[0]).await;
         }
+        let shard = cluster.only_shard().await;
+        cluster.listed(&shard).await;
         cluster
     }
 
