@@ -43,6 +43,12 @@ struct Churn {
 }
 
 impl Scene {
+    /// Asks the servers what it must know of them, so that this isn't seen as load.
+    pub(crate) async fn ready(mut self, cluster: &Cluster) -> Self {
+        self.traffic = self.traffic.placed(cluster).await;
+        self
+    }
+
     /// Goes on for longer than anybody looks.
     pub(crate) async fn play(&self, cluster: &Cluster) {
         let mut parts: Vec<LocalBoxFuture<'_, ()>> = vec![Box::pin(async {
@@ -245,7 +251,7 @@ impl<'a> World<'a> {
         let scene = self
             .scene(hot, noisy, noise, "cpu", "expensive_command", Some(command.to_owned()))
             .await
-            .beside(&["single_key"]);
+            .beside(&["single_key", "client"]);
         let plan = match noisy {
             false => Plan::new("KEYS", "nothing:*:at:all", count(40.0)).on_server(shard.replicas[0]),
             true => Plan::new("LPOS", &key, count(100.0)).with(&["nowhere"]).on_replica(),

@@ -30,19 +30,19 @@ async fn check_server(plan: ServerPlan, noisy: bool) {
     let mut failures = Vec::new();
     let names = names(&world, &mut failures).await;
     let rate = if noisy { 900.0 } else { 2000.0 };
-    check(&world.even(rate).await, &world, &names, &mut failures).await;
-    check(&world.single_key(noisy).await, &world, &names, &mut failures).await;
-    check(&world.hash_tag(!noisy).await, &world, &names, &mut failures).await;
-    check(&world.slot(noisy).await, &world, &names, &mut failures).await;
-    check(&world.pattern(!noisy).await, &world, &names, &mut failures).await;
-    check(&world.fat_replies(noisy).await, &world, &names, &mut failures).await;
-    check(&world.expensive_command(!noisy).await, &world, &names, &mut failures).await;
-    check(&world.client(noisy).await, &world, &names, &mut failures).await;
-    check(&world.connection_churn(!noisy).await, &world, &names, &mut failures).await;
-    check(&world.other_monitor(noisy).await, &world, &names, &mut failures).await;
-    check(&world.pubsub(!noisy).await, &world, &names, &mut failures).await;
-    check(&world.unseen(noisy).await, &world, &names, &mut failures).await;
-    check(&world.slot_ownership(!noisy).await, &world, &names, &mut failures).await;
+    check(world.even(rate).await, &world, &names, &mut failures).await;
+    check(world.single_key(noisy).await, &world, &names, &mut failures).await;
+    check(world.hash_tag(!noisy).await, &world, &names, &mut failures).await;
+    check(world.slot(noisy).await, &world, &names, &mut failures).await;
+    check(world.pattern(!noisy).await, &world, &names, &mut failures).await;
+    check(world.fat_replies(noisy).await, &world, &names, &mut failures).await;
+    check(world.expensive_command(!noisy).await, &world, &names, &mut failures).await;
+    check(world.client(noisy).await, &world, &names, &mut failures).await;
+    check(world.connection_churn(!noisy).await, &world, &names, &mut failures).await;
+    check(world.other_monitor(noisy).await, &world, &names, &mut failures).await;
+    check(world.pubsub(!noisy).await, &world, &names, &mut failures).await;
+    check(world.unseen(noisy).await, &world, &names, &mut failures).await;
+    check(world.slot_ownership(!noisy).await, &world, &names, &mut failures).await;
     assert!(
         failures.is_empty(),
         "HOTSHARD_TEST_SEED={seed}\n{}",
@@ -71,19 +71,26 @@ async fn names(world: &World<'_>, failures: &mut Vec<String>) -> BTreeMap<String
         .collect()
 }
 
-/// Plays the scene for one round, and holds the verdict against what was planted.
-async fn check(scene: &Scene, world: &World<'_>, names: &BTreeMap<String, String>, failures: &mut Vec<String>) {
-    let report = tokio::select! {
-        report = round(world) => report,
-        () = scene.play(world.cluster) => Err("the scene was over before the round".to_owned()),
-    };
-    let verdict = report.and_then(|report| {
-        let judged = judge(scene, world, names, report["diagnosis"].as_array().expect("a list"));
-        judged.map_err(|error| format!("{error}: {:#}", report["diagnosis"]))
-    });
-    if let Err(error) = verdict {
-        failures.push(format!("{}: {error}", scene.name));
+/// Plays the scene for a round, and holds the verdict against what was planted. Rates of a few seconds swing with whatever else the machine
+/// does, so a scene has another round; a cause that isn't found in two is not found.
+async fn check(scene: Scene, world: &World<'_>, names: &BTreeMap<String, String>, failures: &mut Vec<String>) {
+    let scene = scene.ready(world.cluster).await;
+    let mut errors = Vec::new();
+    for _ in 0..2 {
+        match attempt(&scene, world, names).await {
+            Ok(()) => return,
+            Err(error) => errors.push(error),
+        }
     }
+    failures.push(format!("{}: {}", scene.name, errors.join("\n")));
+}
+
+async fn attempt(scene: &Scene, world: &World<'_>, names: &BTreeMap<String, String>) -> Result<(), String> {
+    let report = tokio::select! {
+        report = round(world) => report?,
+        () = scene.play(world.cluster) => return Err("the scene was over before the round".to_owned()),
+    };
+    judge(scene, world, names, &report).map_err(|error| format!("{error}: {:#}", report["diagnosis"]))
 }
 
 async fn round(world: &World<'_>) -> Result<Value, String> {
@@ -98,7 +105,7 @@ async fn round(world: &World<'_>) -> Result<Value, String> {
             "-q",
             "--no-save-logs",
             "--poll.interval",
-            "1500ms",
+            "2500ms",
             "--guards.cpu-max",
             "10",
             "--guards.predicted-cost-max",
@@ -116,29 +123,33 @@ async fn round(world: &World<'_>) -> Result<Value, String> {
     }
 }
 
-fn judge(scene: &Scene, world: &World<'_>, names: &BTreeMap<String, String>, found: &[Value]) -> Result<(), String> {
-    // The machine's own load shows as CPU of a server now and then. That nothing explains it is the honest answer, and names no cause.
-    let is_stray = |finding: &&Value| finding["signal"] == "cpu" && finding["subject"] == "cpu";
+fn judge(scene: &Scene, world: &World<'_>, names: &BTreeMap<String, String>, report: &Value) -> Result<(), String> {
+    // What nothing explains names no cause, and is honest of a shard that only seemed hot.
+    let is_stray = |finding: &&Value| finding["cause"] == "unexplained" && finding["signal"] == "cpu";
+    let found = report["diagnosis"].as_array().expect("a list");
     let found: Vec<&Value> = found.iter().filter(|finding| !is_stray(finding)).collect();
     let Some((truth, hot)) = scene.truth.as_ref().zip(scene.hot) else {
-        return match found[..] {
+        return match &found[..] {
             [] => Ok(()),
             _ => Err("a cause was invented".to_owned()),
         };
     };
-    let replica = world.shards[hot].replicas[0];
-    let shard = &names[&world.cluster.servers[replica].address.to_string()];
+    let replica = world.cluster.servers[world.shards[hot].replicas[0]].address.to_string();
+    // Before 7.2 servers have no name for a shard, and another order of the slots is another order of the names.
+    let shards = report["shards"].as_array().expect("a list");
+    let named = shards.iter().find(|shard| shard["node"] == replica.as_str());
+    let shard = named.map_or(&*names[&replica], |shard| shard["shard"].as_str().expect("a name"));
     let Some(first) = found.iter().find(|finding| finding["signal"] == truth.signal) else {
         return Err(format!("{shard} is not hot in {}", truth.signal));
     };
     let said = (&first["shard"], &first["cause"], first["subject"].as_str());
-    if said != (&shard.as_str().into(), &truth.cause.into(), truth.subject.as_deref()) {
+    if said != (&shard.into(), &truth.cause.into(), truth.subject.as_deref()) {
         return Err(format!("{shard}, {truth:?} was planted, not {said:?}"));
     }
     for finding in found {
         let cause = finding["cause"].as_str().expect("a text");
         let is_planted = cause == truth.cause && finding["subject"].as_str() == truth.subject.as_deref();
-        if finding["shard"] != shard.as_str() || !(is_planted || truth.beside.contains(&cause)) {
+        if finding["shard"] != shard || !(is_planted || truth.beside.contains(&cause)) {
             return Err(format!("{shard}, {truth:?} was planted, besides {cause}"));
         }
     }

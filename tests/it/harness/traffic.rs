@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     client: IpAddr,
     on_replica: bool,
     server: Option<usize>,
+    /// The server of each key, where that is known already.
+    places: Option<Vec<usize>>,
 }
 
 impl Plan {
@@ -49,6 +51,7 @@ impl Plan {
             client,
             on_replica: false,
             server: None,
+            places: None,
         }
     }
 
@@ -99,6 +102,15 @@ impl Traffic {
 
     pub(crate) fn plan(mut self, plan: Plan) -> Self {
         self.plans.push(plan);
+        self
+    }
+
+    /// Learns where its keys live, so that running it asks the servers nothing but what is planned.
+    pub(crate) async fn placed(mut self, cluster: &Cluster) -> Self {
+        let shards = cluster.shards().await;
+        for plan in &mut self.plans {
+            plan.places = Some(places(plan, cluster, &shards).await);
+        }
         self
     }
 
@@ -158,6 +170,9 @@ async fn send(plan: &Plan, mut chance: Chance, cluster: &Cluster, shards: &[Shar
 
 /// For each key, the server its calls go to.
 async fn places(plan: &Plan, cluster: &Cluster, shards: &[Shard]) -> Vec<usize> {
+    if let Some(places) = &plan.places {
+        return places.clone();
+    }
     if let Some(place) = plan.server {
         return vec![place; plan.keys.len()];
     }
