@@ -285,7 +285,8 @@ impl<'a> World<'a> {
         let noise = if noisy { 0.5 * RATE } else { 0.2 * RATE };
         let mut scene = self
             .scene(hot, noisy, noise, "commands", "connection_churn", None)
-            .await;
+            .await
+            .beside(&["single_key"]);
         let shard = &self.shards[hot];
         scene.churn = Some(match noisy {
             false => Churn {

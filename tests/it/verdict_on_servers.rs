@@ -60,7 +60,7 @@ fn seed() -> u64 {
 /// What hotshard calls the shard of each replica, from a round in which nothing is planted.
 async fn names(world: &World<'_>, failures: &mut Vec<String>) -> BTreeMap<String, String> {
     let report = round(world).await.expect("a round of an idle cluster");
-    if report["diagnosis"].as_array().is_none_or(|found| !found.is_empty()) {
+    if !named(&report).is_empty() {
         failures.push(format!("nothing goes on: {:#}", report["diagnosis"]));
     }
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -123,11 +123,16 @@ async fn round(world: &World<'_>) -> Result<Value, String> {
     }
 }
 
-fn judge(scene: &Scene, world: &World<'_>, names: &BTreeMap<String, String>, report: &Value) -> Result<(), String> {
-    // What nothing explains names no cause, and is honest of a shard that only seemed hot.
+/// The findings. What a virtual machine's own host takes from it shows as CPU of whichever server was running: that such a shard has no
+/// cause that can be told is the honest answer, and names none.
+fn named(report: &Value) -> Vec<&Value> {
     let is_stray = |finding: &&Value| finding["cause"] == "unexplained" && finding["signal"] == "cpu";
     let found = report["diagnosis"].as_array().expect("a list");
-    let found: Vec<&Value> = found.iter().filter(|finding| !is_stray(finding)).collect();
+    found.iter().filter(|finding| !is_stray(finding)).collect()
+}
+
+fn judge(scene: &Scene, world: &World<'_>, names: &BTreeMap<String, String>, report: &Value) -> Result<(), String> {
+    let found = named(report);
     let Some((truth, hot)) = scene.truth.as_ref().zip(scene.hot) else {
         return match &found[..] {
             [] => Ok(()),
