@@ -123,8 +123,7 @@ async fn round(world: &World<'_>) -> Result<Value, String> {
     }
 }
 
-/// The findings. What a virtual machine's own host takes from it shows as CPU of whichever server was running: that such a shard has no
-/// cause that can be told is the honest answer, and names none.
+/// The findings but CPU that nothing explains: on a shared machine, a round of seconds may call a shard hot in CPU that no test made so.
 fn named(report: &Value) -> Vec<&Value> {
     let is_stray = |finding: &&Value| finding["cause"] == "unexplained" && finding["signal"] == "cpu";
     let found = report["diagnosis"].as_array().expect("a list");
