@@ -240,18 +240,18 @@ async fn slow_commands_are_very_hot_in_cpu() {
     }
     let traffic = Traffic::new(3)
         .plan(
-            Plan::new("SORT", &list, 60 * SECONDS)
+            Plan::new("SORT", &list, 120 * SECONDS)
                 .with(&["LIMIT", "0", "1"])
-                .per_second(60.0),
+                .per_second(120.0),
         )
         .plan(
-            Plan::new("ZUNIONSTORE", &union, 40 * SECONDS)
+            Plan::new("ZUNIONSTORE", &union, 80 * SECONDS)
                 .with(&["1", &set])
-                .per_second(40.0),
+                .per_second(80.0),
         )
-        .plan(world.reads(1, 100))
-        .plan(world.reads(2, 100));
-    let seen = world.watch(traffic, 3 * 100 * WATCHED).await;
+        .plan(world.reads(1, 200))
+        .plan(world.reads(2, 200));
+    let seen = world.watch(traffic, 3 * 200 * WATCHED).await;
     let name = world.name(0, &seen);
     assert_eq!(world.statuses("commands", &seen), ["normal"; 3]);
     assert_eq!(world.statuses("cpu", &seen), ["very_hot", "cold", "cold"]);
