@@ -1,7 +1,7 @@
 //! The front of an everyday line at a glance: source, command and first argument from one look at its first 85 bytes.
 //!
 //! It knows one form only: ten digits of seconds, one of the database, an IPv4 client or Lua, no escape up to the end of the first argument.
-//! Whatever else a line is, and a line near the buffer's end, is left to [`Head`](super::Head), which says what is right.
+//! Whatever else a line is, and a line near the buffer's end, is left to [`Head`], which says what is right.
 
 use super::block::{Sixteen, Window};
 use super::head::Head;
