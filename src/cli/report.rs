@@ -11,7 +11,7 @@ use crate::render::{self, Format, Look};
 /// Show a past round from the archive, or compare two to four of them
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  hotshard report --db-path hotshard.db --session 12 -f markdown\n  hotshard report --compare -s 11 -s 12"
+    after_help = "Example:\n  hotshard report --db-path hotshard.db --session 3 -f markdown\n  hotshard report --compare -s 2 -s 3"
 )]
 pub(super) struct ReportArgs {
     #[command(flatten)]

@@ -35,7 +35,7 @@ async fn serve(aws: &Aws, groups: &str) -> Hotshard {
 }
 
 /// The cluster as AWS would describe it: members in the order of their ports, whatever their roles.
-async fn described(id: &str, cluster: &Cluster) -> ReplicationGroup {
+pub(crate) async fn described(id: &str, cluster: &Cluster) -> ReplicationGroup {
     let mut shards = Vec::new();
     for (place, shard) in cluster.shards().await.iter().enumerate() {
         let mut places = shard.replicas.clone();

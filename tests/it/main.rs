@@ -13,6 +13,7 @@ mod config;
 mod connecting;
 mod dashboards;
 mod disturbances;
+mod documented;
 mod elasticache;
 mod fleet;
 mod fuzz_corpus;

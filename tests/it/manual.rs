@@ -6,6 +6,7 @@ use std::process::Command;
 
 use hotshard::config::{Manual, Section};
 
+use crate::repository::markdown::{fences, shell_lines};
 use crate::repository::{read, root, texts};
 
 #[test]
@@ -148,16 +149,14 @@ fn every_configuration_in_the_manual_is_accepted() {
 }
 
 fn toml_blocks(text: &str) -> Vec<String> {
-    let blocks = text.split("\n```toml\n").skip(1);
-    blocks
-        .filter_map(|rest| Some(rest.split_once("\n```")?.0.to_owned()))
-        .collect()
+    let blocks = fences(text).into_iter().filter(|fence| fence.language == "toml");
+    blocks.map(|fence| fence.text).collect()
 }
 
 #[test]
 fn every_command_in_the_manual_is_understood() {
     for (path, text) in texts("", &["md"]) {
-        for line in crate::repository::markdown::shell_lines(&text) {
+        for line in shell_lines(&text) {
             let Some(words) = own_words(&line) else { continue };
             let parsed = hotshard::cli::command().try_get_matches_from(words);
             if let Err(error) = parsed {

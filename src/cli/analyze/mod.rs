@@ -56,7 +56,7 @@ pub(super) struct AnalyzeArgs {
 const GREETING_MAX: u64 = 16;
 
 const EXAMPLES: &str = "Example:\n  hotshard analyze --compare shard-*.log.gz -f html > report.html\n  \
-    redis-cli -h replica.example monitor | head -n 100000 | hotshard analyze -";
+    redis-cli -h replica.example monitor | head -n 10000 | hotshard analyze -";
 
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
     let inputs = Input::all(&args.files)?;

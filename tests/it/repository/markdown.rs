@@ -31,16 +31,66 @@ pub(crate) fn anchors(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The lines of code blocks that a shell would run: continued lines joined, comments and prompts taken away.
-pub(crate) fn shell_lines(text: &str) -> Vec<String> {
-    let (mut found, mut shell, mut fenced) = (Vec::new(), false, false);
-    for line in text.replace("\\\n", " ").lines() {
+/// A code block and the language it says it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fence {
+    pub language: String,
+    pub text: String,
+}
+
+impl Fence {
+    /// Whether a shell would run it.
+    pub(crate) fn is_shell(&self) -> bool {
+        matches!(self.language.as_str(), "sh" | "bash" | "shell" | "console")
+    }
+
+    /// What a shell would run: continued lines joined, comments and prompts taken away.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        let joined = self.text.replace("\\\n", " ");
+        let command = |line: &str| {
+            let line = line.split(" #").next().unwrap_or_default();
+            line.trim().trim_start_matches("$ ").to_owned()
+        };
+        joined.lines().map(command).filter(|line| !line.is_empty()).collect()
+    }
+}
+
+/// The code blocks, in their order.
+pub(crate) fn fences(text: &str) -> Vec<Fence> {
+    let (mut found, mut open): (Vec<Fence>, bool) = (Vec::new(), false);
+    for line in text.lines() {
         if let Some(language) = line.trim_start().strip_prefix("```") {
-            shell = !fenced && matches!(language.trim(), "sh" | "bash" | "shell" | "console");
+            open = !open;
+            if open {
+                found.push(Fence {
+                    language: language.trim().to_owned(),
+                    text: String::new(),
+                });
+            }
+        } else if let (true, Some(fence)) = (open, found.last_mut()) {
+            fence.text.push_str(line);
+            fence.text.push('\n');
+        }
+    }
+    found
+}
+
+/// The lines of code blocks that a shell would run.
+pub(crate) fn shell_lines(text: &str) -> Vec<String> {
+    let blocks = fences(text);
+    let shell = blocks.iter().filter(|fence| fence.is_shell());
+    shell.flat_map(Fence::commands).collect()
+}
+
+/// What stands between backquotes outside code blocks.
+pub(crate) fn inline_code(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
             fenced = !fenced;
-        } else if shell {
-            let command = line.split(" #").next().unwrap_or_default();
-            found.push(command.trim().trim_start_matches("$ ").to_owned());
+        } else if !fenced {
+            found.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
         }
     }
     found
