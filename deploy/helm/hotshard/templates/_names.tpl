@@ -30,5 +30,9 @@ labels:
 {{- $auth := default (dict) $config.auth }}
 {{- $_ := set $config "auth" (merge $auth (dict "password_file" "/run/secrets/hotshard/password")) }}
 {{- end }}
+{{- if .Values.persistence.enabled }}
+{{- $archive := default (dict) $config.archive }}
+{{- $_ := set $config "archive" (merge $archive (dict "path" "/data/hotshard.db")) }}
+{{- end }}
 {{- toToml $config }}
 {{- end }}
