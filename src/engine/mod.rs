@@ -110,8 +110,9 @@ pub async fn run(
         discoveries: steady(engine.plan.discovery_interval),
         scheduler: Scheduler::new(rounds_due),
     };
-    // The first look is now.
+    // The first look is now, at each node as soon as it is found.
     beat.discoveries.reset();
+    beat.polls.reset();
     let all: Vec<GroupKey> = engine.plan.groups.iter().map(|watch| watch.key.clone()).collect();
     engine.schedule_rounds(&mut beat.scheduler, &all).await;
     engine.schedule_searches().await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::analysis::info::Reading;
@@ -69,6 +69,8 @@ pub struct Poller {
     /// The server process that was last asked what it serves and knows, and what that is.
     served: Option<Served>,
     slots_asked: Option<Instant>,
+    /// When it answered last.
+    answered: Option<Instant>,
     failing: Option<&'static str>,
 }
 
@@ -93,6 +95,7 @@ impl Poller {
             tables,
             served: None,
             slots_asked: None,
+            answered: None,
             failing: None,
         }
     }
@@ -100,7 +103,11 @@ impl Poller {
     /// Polls each time `due` says so, until `due` is closed.
     pub async fn run(mut self, mut due: mpsc::Receiver<()>, events: mpsc::Sender<Event>) {
         while due.recv().await.is_some() {
+            self.rest().await;
             let (outcome, took) = self.poll().await;
+            if outcome.is_ok() {
+                self.answered = Some(Instant::now());
+            }
             let event = Event::Polled {
                 group: self.watched.group.clone(),
                 node: self.watched.node.clone(),
@@ -111,6 +118,14 @@ impl Poller {
             if events.send(event).await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Leaves time for something to happen since the last answer: one that came late, or just before everybody's turn, would begin an
+    /// interval of which nothing can be told.
+    async fn rest(&self) {
+        if let Some(answered) = self.answered {
+            sleep_until(answered + self.settings.interval / 2).await;
         }
     }
 
@@ -227,5 +242,73 @@ impl Poller {
             _ => {}
         }
         outcome.map_err(|error| error.kind())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PerSecond, Timestamp};
+    use crate::node::simulated::{Place, Scenario, Stage};
+    use crate::node::{Accounts, Credentials, Dialer, LinkSettings};
+
+    const EPOCH: Timestamp = Timestamp(1_795_219_200_000_000);
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    /// Asks for a poll at each of these seconds, and says at which the node answered.
+    async fn check(asked: &[u64], expected: &[u64]) {
+        let stage = Stage::new(Scenario::demo(3, PerSecond(90.0)), 7, EPOCH);
+        let endpoint = stage
+            .endpoint(Place { shard: 0, member: 0 })
+            .expect("there is one")
+            .clone();
+        let watched = Watched {
+            group: stage.group().key,
+            shard: "0001".into(),
+            node: "node".into(),
+            endpoint,
+            reach: Reach {
+                dialer: Dialer::Stage(stage),
+                credentials: Credentials::none(),
+                accounts: Accounts::default(),
+                settings: LinkSettings {
+                    answer_timeout: Duration::from_secs(1),
+                },
+            },
+            serverless: false,
+        };
+        let settings = PollSettings {
+            interval: INTERVAL,
+            timeout: Duration::from_secs(1),
+            slot_stats_interval: Duration::from_secs(60),
+        };
+        let poller = Poller::new(watched, settings, Clock::starting_at(EPOCH), CommandTables::default());
+        let (events, mut told) = mpsc::channel(8);
+        let (due, asking) = mpsc::channel(1);
+        let begun = Instant::now();
+        let asked = asked.to_vec();
+        let ask = async move {
+            for second in asked {
+                sleep_until(begun + Duration::from_secs(second)).await;
+                due.send(()).await.expect("the poller listens");
+            }
+        };
+        let hear = async {
+            let mut answered = Vec::new();
+            while let Some(Event::Polled { outcome, .. }) = told.recv().await {
+                assert!(outcome.is_ok(), "{outcome:?}");
+                answered.push(begun.elapsed().as_secs());
+            }
+            answered
+        };
+        let ((), (), answered) = tokio::join!(ask, poller.run(asking, events), hear);
+        assert_eq!(answered, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_was_asked_just_now_is_asked_again_when_there_is_something_to_tell() {
+        check(&[0, 10, 20], &[0, 10, 20]).await;
+        check(&[0, 0, 10, 20], &[0, 5, 10, 20]).await;
+        check(&[9, 10, 20], &[9, 14, 20]).await;
     }
 }

@@ -10,6 +10,7 @@ use crate::harness::hotshard::Hotshard;
 use crate::harness::server::{Server, ServerPlan};
 use crate::harness::traffic::{Plan, Traffic};
 use crate::harness::wait::eventually;
+use crate::monitor::{Run, bounded};
 
 /// How long traffic runs; the daemon begins to look in the midst of it.
 const SECONDS: u64 = 16;
@@ -193,6 +194,52 @@ async fn a_hot_primary_of_valkey_8_is_very_hot_in_commands() {
 #[tokio::test]
 async fn a_hot_primary_of_valkey_9_is_very_hot_in_commands() {
     check_hot_primary(Server::valkey9()).await;
+}
+
+/// Windows open after two polls: what these say of a few seconds is all that a round knows of the nodes' counters.
+#[tokio::test]
+async fn a_round_of_a_few_polls_says_what_was_sent() {
+    const ROUNDS: u64 = 6;
+    let world = World::of(bounded(Server::redis())).await;
+    let seed = world.cluster.servers[0].address.to_string();
+    let rate = |shard: usize| if shard == 1 { 800 } else { 400 };
+    let seconds = 10 * ROUNDS;
+    let traffic = (0..3).fold(Traffic::new(5), |traffic, shard| {
+        let plan = |part: u64| {
+            let rate = rate(shard) * part / 4;
+            Plan::spread("GET", world.keys[shard].clone(), rate * seconds).per_second(rate as f64)
+        };
+        traffic.plan(plan(1)).plan(plan(3).on_replica())
+    });
+    let rounds = async {
+        let mut seen = Vec::new();
+        for _ in 0..ROUNDS {
+            let run = Run::new();
+            let options = ["-d", "1", "-q", "--no-save-logs", "--poll.interval", "1s"];
+            let arguments: Vec<&str> = ["-e", seed.as_str()].into_iter().chain(options).collect();
+            let said = run.finish(&arguments).await;
+            assert_eq!(said.code, Some(0), "{said:?}");
+            seen.push(run.data());
+        }
+        seen
+    };
+    let traffic = traffic.placed(&world.cluster).await;
+    let seen = tokio::select! {
+        seen = rounds => seen,
+        _ = traffic.run(&world.cluster) => panic!("the traffic was over before the rounds"),
+    };
+    for report in seen {
+        for shard in 0..3 {
+            let replica = world.cluster.servers[world.shards[shard].replicas[0]]
+                .address
+                .to_string();
+            let shards = report["shards"].as_array().expect("a list").iter();
+            let told = shards.clone().find(|told| told["node"] == replica.as_str());
+            let told = told.unwrap_or_else(|| panic!("{replica} isn't in {report:#}"));
+            let commands = told["signals"]["commands_per_second"].as_f64().expect("a rate");
+            near(commands, rate(shard) as f64, "commands");
+        }
+    }
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ impl GroupAccount {
             Ok(answer) => {
                 let contribution = account.answered(at, took, answer);
                 if let Some(shard) = self.shards.get_mut(shard) {
-                    shard.add(at, contribution);
+                    shard.add(contribution);
                     shard.slots = answer.slots.clone().or_else(|| shard.slots.take());
                     account.last().into_iter().for_each(|last| shard.observe_offset(last));
                 }
@@ -157,14 +157,19 @@ impl GroupAccount {
         self.asked.clear();
         self.round_began = None;
         self.measure_lag();
+        let mut taken = BTreeSet::new();
         for (id, shard) in &mut self.shards {
             let members = self
                 .nodes
                 .iter()
                 .filter(|(node, _)| self.members.get(*node) == Some(id));
-            shard.add_up(&members.map(|(_, node)| node).collect::<Vec<_>>());
+            if shard.add_up(&members.map(|(_, node)| node).collect::<Vec<_>>()) {
+                taken.insert(id);
+            }
         }
-        self.nodes.values_mut().for_each(NodeAccount::settle);
+        for (id, node) in &mut self.nodes {
+            node.settle(self.members.get(id).is_some_and(|shard| taken.contains(shard)));
+        }
         self.compare(settings);
     }
 

@@ -15,6 +15,7 @@
 
 mod capped;
 mod event;
+mod gathered;
 mod group;
 mod node;
 mod recent;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::LedgerSettings;
 use super::event::PollAnswer;
+use super::gathered::{Gathered, Pace, Signals};
 use super::totals::{Credit, Totals};
 use crate::analysis::info::Reading;
 use crate::analysis::lag::Lag;
@@ -27,11 +28,14 @@ pub(super) struct NodeAccount {
     attempted: Option<Timestamp>,
     failures_in_a_row: u32,
     unsettled: bool,
+    /// Whether two answers of this process in this role have been compared.
+    compared: bool,
     windows: Vec<OpenSpan>,
     circuit_open: bool,
     output: RateWindow,
     cpu: RateWindow,
-    latest: Interval,
+    gathered: Gathered,
+    pace: Pace,
     slot_stats: Option<Arc<SlotStats>>,
     slot_loads: Vec<SlotLoad>,
     gauges: NodeGauges,
@@ -48,31 +52,8 @@ struct OpenSpan {
     closed: Option<Timestamp>,
 }
 
-/// What a node did a second between its last two answers. What that interval can't tell is what was known before.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Interval {
-    /// When it ended and how long it was, until it has been added up.
-    pub(super) fresh: Option<(Timestamp, Duration)>,
-    /// Commands for clients.
-    pub(super) commands: Option<f64>,
-    /// Of those, scripts and functions.
-    pub(super) script_calls: Option<f64>,
-    /// Bytes to clients.
-    pub(super) output: Option<f64>,
-    /// Cores.
-    pub(super) cpu: Option<f64>,
-}
-
-/// What one poll adds to the node's shard.
-#[derive(Debug, Default)]
-pub(super) struct Contribution {
-    /// Calls for clients and CPU time by command.
-    pub(super) by_command: Vec<(Arc<str>, u64, Duration)>,
-    /// Connections accepted.
-    pub(super) connections: u64,
-    /// In how long; `None` if that isn't known.
-    pub(super) span: Option<Duration>,
-}
+/// Calls for clients and CPU time by command, which one poll adds to the totals of the node's shard.
+pub(super) type Contribution = Vec<(Arc<str>, u64, Duration)>;
 
 impl NodeAccount {
     pub(super) fn new(node: Node, settings: &LedgerSettings) -> Self {
@@ -84,11 +65,13 @@ impl NodeAccount {
             attempted: None,
             failures_in_a_row: 0,
             unsettled: false,
+            compared: false,
             windows: Vec::new(),
             circuit_open: false,
             output: window(),
             cpu: window(),
-            latest: Interval::default(),
+            gathered: Gathered::default(),
+            pace: Pace::default(),
             slot_stats: None,
             slot_loads: Vec::new(),
             gauges: NodeGauges::default(),
@@ -180,15 +163,19 @@ impl NodeAccount {
         self.circuit_open = open;
     }
 
-    /// The round is over: its interval is added up, and what unsettled the node is past.
-    pub(super) fn settle(&mut self) {
+    /// The round is over, and what unsettled the node is past. What it did was added up if it was `taken`, else it waits for the next round.
+    pub(super) fn settle(&mut self, taken: bool) {
         self.unsettled = false;
-        self.latest.fresh = None;
+        if let (true, Some(pace)) = (taken, self.gathered.pace(self.pace.signals)) {
+            self.pace = pace;
+            self.gathered = Gathered::default();
+        }
     }
 
-    /// Whether it changed its role or began again in this round.
+    /// Whether it changed its role or began again in this round, or has answered only once since: what it does isn't known yet, which
+    /// isn't nothing.
     pub(super) fn is_unsettled(&self) -> bool {
-        self.unsettled
+        self.unsettled || (self.is_up() && !self.compared)
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -210,13 +197,28 @@ impl NodeAccount {
         self.last.as_ref()
     }
 
-    /// What it did last; nothing is known of a node that isn't heard.
-    pub(super) fn latest(&self) -> Interval {
+    /// When its last answer came and how long it was since what its shard took last; `None` if no answer came since.
+    pub(super) fn fresh(&self) -> Option<(Timestamp, Duration)> {
+        self.gathered.interval()
+    }
+
+    /// What it does a second; nothing is known of a node that isn't heard.
+    pub(super) fn signals(&self) -> Signals {
         if self.is_missing() {
-            Interval::default()
+            Signals::default()
         } else {
-            self.latest
+            self.gathered.signals(self.pace.signals)
         }
+    }
+
+    /// The same with what each command takes.
+    pub(super) fn pace(&self) -> Pace {
+        if self.is_missing() {
+            return Pace::default();
+        }
+        self.gathered
+            .pace(self.pace.signals)
+            .unwrap_or_else(|| self.pace.clone())
     }
 
     pub(super) fn set_lag(&mut self, lag: Option<Lag>) {
@@ -266,9 +268,11 @@ impl NodeAccount {
     /// What came before says nothing about what comes.
     fn begin_again(&mut self) {
         self.unsettled = true;
+        self.compared = false;
         self.output.clear();
         self.cpu.clear();
-        self.latest = Interval::default();
+        self.gathered = Gathered::default();
+        self.pace = Pace::default();
     }
 
     fn went_on(&mut self, at: Timestamp, took: Duration, deltas: &Deltas) -> Contribution {
@@ -281,13 +285,9 @@ impl NodeAccount {
             self.add_to_rates(at, span, deltas, disturbed);
         }
         let by_command = deltas.by_command.iter();
-        Contribution {
-            by_command: by_command
-                .map(|(name, delta)| (Arc::clone(name), credit.of(delta.counted), credit.of_time(delta.time)))
-                .collect(),
-            connections: credit.of(deltas.connections_received.unwrap_or_default()),
-            span: deltas.span,
-        }
+        by_command
+            .map(|(name, delta)| (Arc::clone(name), credit.of(delta.counted), credit.of_time(delta.time)))
+            .collect()
     }
 
     /// Whether a window of ours was open on the node at some time since the last answer.
@@ -305,23 +305,17 @@ impl NodeAccount {
         Credit(if known > 0.0 { (attempted / known).min(1.0) } else { 1.0 })
     }
 
-    /// Of an interval whose counters were reset the rest is a lower bound: good for totals, not for a rate. CPU and output of one that
-    /// overlaps a window of ours aren't the node's own. Then the last figures stand.
+    /// CPU and output of an interval that overlaps a window of ours aren't the node's own, nor is output after a reset known. Then the last
+    /// figures stand.
     fn add_to_rates(&mut self, at: Timestamp, span: Duration, deltas: &Deltas, disturbed: bool) {
-        let rate = |amount: Option<f64>| amount.map(|amount| amount / span.as_secs_f64());
-        let count = |count: Option<u64>| count.map(|count| count as f64);
         let (output, cpu) = (
-            count(deltas.output.map(|bytes| bytes.0)),
+            deltas.output.map(|bytes| bytes.0 as f64),
             deltas.cpu.map(|time| time.as_secs_f64()),
         );
-        let latest = &mut self.latest;
-        latest.fresh = Some((at, span));
-        if !deltas.reset {
-            latest.commands = rate(count(deltas.commands));
-            latest.script_calls = rate(count(deltas.script_calls));
-        }
-        latest.output = clean(&mut self.output, (at, span), output, !deltas.reset && !disturbed);
-        latest.cpu = clean(&mut self.cpu, (at, span), cpu, !disturbed);
+        let output = clean(&mut self.output, (at, span), output, !deltas.reset && !disturbed);
+        let cpu = clean(&mut self.cpu, (at, span), cpu, !disturbed);
+        self.gathered.add((at, span), deltas, output, cpu);
+        self.compared = true;
     }
 
     /// MONITOR's own output can't be told from the clients' while a window is open: the last clean rate stands.
@@ -332,7 +326,7 @@ impl NodeAccount {
     }
 }
 
-/// The rate of a clean interval, which `window` takes note of; else the mean of the last clean ones.
+/// The amount of a clean interval, which `window` takes note of; else as much as the mean of the last clean ones comes to.
 fn clean(
     window: &mut RateWindow,
     (at, span): (Timestamp, Duration),
@@ -342,9 +336,9 @@ fn clean(
     match amount.filter(|_| is_clean) {
         Some(amount) => {
             window.push(at, span, amount);
-            Some(amount / span.as_secs_f64())
+            Some(amount)
         }
-        None => window.per_second(),
+        None => window.per_second().map(|rate| rate * span.as_secs_f64()),
     }
 }
 

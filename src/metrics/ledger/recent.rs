@@ -4,24 +4,25 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::node::Contribution;
+use super::gathered::Pace;
 use crate::analysis::diagnosis::CommandCost;
 use crate::model::Timestamp;
 
-/// The contributions of all nodes of a shard within a time.
+/// What all nodes of a shard did within a time.
 #[derive(Debug)]
 pub(super) struct RecentWork {
     window: Duration,
     kept: VecDeque<Work>,
 }
 
-/// One node's part, from one poll to the next.
+/// What they did together in one round of polls.
 #[derive(Debug)]
 struct Work {
-    began: Timestamp,
     at: Timestamp,
-    by_command: Vec<(Arc<str>, u64, Duration)>,
-    connections: u64,
+    seconds: f64,
+    /// A second.
+    by_command: BTreeMap<Arc<str>, CommandCost>,
+    connections: f64,
 }
 
 impl RecentWork {
@@ -32,15 +33,23 @@ impl RecentWork {
         }
     }
 
-    /// What has no known length makes no rate.
-    pub(super) fn add(&mut self, at: Timestamp, contribution: &Contribution) {
-        let Some(span) = contribution.span else { return };
-        self.kept.push_back(Work {
-            began: at - span,
+    /// Adds what the nodes did in the `span` that ended at `at`, each at its own pace.
+    pub(super) fn add(&mut self, at: Timestamp, span: Duration, nodes: impl Iterator<Item = Pace>) {
+        let mut work = Work {
             at,
-            by_command: contribution.by_command.clone(),
-            connections: contribution.connections,
-        });
+            seconds: span.min(self.window).as_secs_f64(),
+            by_command: BTreeMap::new(),
+            connections: 0.0,
+        };
+        for node in nodes {
+            work.connections += node.connections;
+            for (command, cost) in node.by_command {
+                let sum = work.by_command.entry(command).or_default();
+                sum.calls += cost.calls;
+                sum.cores += cost.cores;
+            }
+        }
+        self.kept.push_back(work);
         while self
             .kept
             .front()
@@ -54,23 +63,25 @@ impl RecentWork {
     pub(super) fn costs(&self) -> BTreeMap<Arc<str>, CommandCost> {
         let mut costs: BTreeMap<Arc<str>, CommandCost> = BTreeMap::new();
         let Some(seconds) = self.seconds() else { return costs };
-        for (command, calls, time) in self.kept.iter().flat_map(|work| &work.by_command) {
-            let cost = costs.entry(Arc::clone(command)).or_default();
-            cost.calls += *calls as f64 / seconds;
-            cost.cores += time.as_secs_f64() / seconds;
+        for work in &self.kept {
+            for (command, cost) in &work.by_command {
+                let mean = costs.entry(Arc::clone(command)).or_default();
+                mean.calls += cost.calls * work.seconds / seconds;
+                mean.cores += cost.cores * work.seconds / seconds;
+            }
         }
         costs
     }
 
     pub(super) fn connections_per_second(&self) -> Option<f64> {
-        let connections: u64 = self.kept.iter().map(|work| work.connections).sum();
-        self.seconds().map(|seconds| connections as f64 / seconds)
+        let seconds = self.seconds()?;
+        let connections: f64 = self.kept.iter().map(|work| work.connections * work.seconds).sum();
+        Some(connections / seconds)
     }
 
     fn seconds(&self) -> Option<f64> {
-        let began = self.kept.iter().map(|work| work.began).min()?;
-        let ended = self.kept.iter().map(|work| work.at).max()?;
-        Some(ended.since(began).as_secs_f64()).filter(|seconds| *seconds > 0.0)
+        let seconds: f64 = self.kept.iter().map(|work| work.seconds).sum();
+        (seconds > 0.0).then_some(seconds)
     }
 }
 
@@ -78,15 +89,26 @@ impl RecentWork {
 mod tests {
     use super::*;
 
-    fn check(polls: &[(u64, u64)], expected: Option<f64>) {
+    /// Rounds of so many seconds that end at a second, with what each node does a second.
+    fn check(rounds: &[(u64, u64, &[f64])], expected: Option<f64>) {
         let mut recent = RecentWork::new(Duration::from_secs(60));
-        for (second, calls) in polls {
-            let contribution = Contribution {
-                by_command: vec![("GET".into(), *calls, Duration::ZERO)],
+        for (second, span, nodes) in rounds {
+            let pace = |calls: &f64| Pace {
+                by_command: BTreeMap::from([(
+                    "GET".into(),
+                    CommandCost {
+                        calls: *calls,
+                        cores: 0.0,
+                    },
+                )]),
                 connections: *calls,
-                span: Some(Duration::from_secs(10)),
+                ..Pace::default()
             };
-            recent.add(Timestamp(second * 1_000_000), &contribution);
+            recent.add(
+                Timestamp(second * 1_000_000),
+                Duration::from_secs(*span),
+                nodes.iter().map(pace),
+            );
         }
         assert_eq!(recent.costs().get("GET").map(|cost| cost.calls), expected);
         assert_eq!(recent.connections_per_second(), expected);
@@ -95,13 +117,21 @@ mod tests {
     #[test]
     fn only_the_last_minute_counts() {
         check(&[], None);
-        check(&[(10, 500)], Some(50.0));
-        check(&[(10, 500), (20, 700)], Some(60.0));
-        check(&[(10, 90_000), (100, 500), (110, 500)], Some(50.0));
+        check(&[(10, 10, &[50.0])], Some(50.0));
+        check(&[(10, 10, &[50.0]), (20, 10, &[70.0])], Some(60.0));
+        check(
+            &[(10, 10, &[9000.0]), (100, 10, &[50.0]), (110, 10, &[50.0])],
+            Some(50.0),
+        );
+    }
+
+    #[test]
+    fn a_short_round_weighs_little() {
+        check(&[(10, 1, &[90.0]), (19, 9, &[50.0])], Some(54.0));
     }
 
     #[test]
     fn nodes_of_a_shard_add_up() {
-        check(&[(10, 500), (10, 300)], Some(80.0));
+        check(&[(10, 10, &[50.0, 30.0])], Some(80.0));
     }
 }

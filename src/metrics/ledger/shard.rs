@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::LedgerSettings;
 use super::capped::CappedTotals;
-use super::node::{Contribution, Interval, NodeAccount};
+use super::gathered::Signals;
+use super::node::{Contribution, NodeAccount};
 use super::recent::RecentWork;
 use super::windows::WindowAccount;
 use crate::analysis::lag::OffsetHistory;
@@ -17,7 +18,7 @@ use crate::metrics::round::Circumstances;
 use crate::metrics::snapshot::{ShardSnapshot, SignalSnapshot};
 use crate::model::{PerSecond, Ratio, Role, Seconds, ShardId, SlotSet, Timestamp};
 
-/// So many polls in a row a shard whose nodes change their roles keeps its last figures.
+/// So many polls in a row a shard keeps its last figures while those of its nodes don't fit together.
 const HELD_MAX: u32 = 4;
 
 /// Why a shard isn't looked at while somebody else reads a MONITOR stream of the node.
@@ -85,10 +86,9 @@ impl ShardAccount {
         self.command_cpu_total.cap(settings.limits.commands_max);
     }
 
-    /// Adds what one of its nodes did.
-    pub(super) fn add(&mut self, at: Timestamp, contribution: Contribution) {
-        self.recent.add(at, &contribution);
-        let mut by_command = contribution.by_command;
+    /// Adds what one of its nodes did to the totals.
+    pub(super) fn add(&mut self, contribution: Contribution) {
+        let mut by_command = contribution;
         // Places go to the most frequent first.
         by_command.sort_by_key(|(_, calls, _)| std::cmp::Reverse(*calls));
         for (command, calls, time) in by_command {
@@ -122,20 +122,24 @@ impl ShardAccount {
         }
     }
 
-    /// Adds its nodes up. While roles move from node to node the parts don't fit together, so the last figures stand for a while.
-    pub(super) fn add_up(&mut self, nodes: &[&NodeAccount]) {
+    /// Adds its nodes up, and tells whether that took what they did. While roles move from node to node, or one has yet to be compared, the
+    /// parts don't fit together, so the last figures stand for a while.
+    pub(super) fn add_up(&mut self, nodes: &[&NodeAccount]) -> bool {
         self.slot_loads = together(nodes.iter().flat_map(|node| node.slot_loads())).into();
         self.hottest_slots = hottest(&self.slot_loads, self.slots_max);
-        if is_in_motion(nodes) && self.held < HELD_MAX {
+        if (is_in_motion(nodes) || is_early(nodes)) && self.held < HELD_MAX {
             self.held += 1;
-            return;
+            return false;
         }
         self.held = 0;
         let now = Rates::of(nodes);
-        if let Some((at, span)) = fresh_interval(nodes) {
+        let interval = fresh_interval(nodes);
+        if let Some((at, span)) = interval {
             self.means.push(at, span, &now);
+            self.recent.add(at, span, heard(nodes).map(NodeAccount::pace));
         }
         self.rates = self.means.of(&now);
+        interval.is_some()
     }
 
     /// What its nodes' counters tell of the last minute, for whoever asks why it is hot.
@@ -241,9 +245,15 @@ impl Means {
     }
 }
 
-/// The interval that the primary's last answer ended, if it came in this round.
+/// The time that the primary's answers of this round tell of.
 fn fresh_interval(nodes: &[&NodeAccount]) -> Option<(Timestamp, Duration)> {
-    heard_primary(nodes)?.latest().fresh
+    heard_primary(nodes)?.fresh()
+}
+
+/// All but a silent primary that another has replaced, which has nothing to add.
+fn heard<'nodes>(nodes: &[&'nodes NodeAccount]) -> impl Iterator<Item = &'nodes NodeAccount> {
+    let replaced = |node: &NodeAccount| !node.is_up() && node.role() == Some(Role::Primary);
+    nodes.iter().copied().filter(move |node| !replaced(node))
 }
 
 fn heard_primary<'nodes>(nodes: &[&'nodes NodeAccount]) -> Option<&'nodes NodeAccount> {
@@ -261,6 +271,15 @@ fn is_in_motion(nodes: &[&NodeAccount]) -> bool {
     nodes.iter().any(|node| node.is_unsettled()) || up > 1 || (up == 0 && just_silent)
 }
 
+/// Whether a node has told of so little of the primary's time that it may not stand for all of it.
+fn is_early(nodes: &[&NodeAccount]) -> bool {
+    let Some((_, all)) = fresh_interval(nodes) else {
+        return false;
+    };
+    let told = |node: &NodeAccount| node.fresh().filter(|_| node.is_up());
+    heard(nodes).filter_map(told).any(|(_, span)| span < all / 2)
+}
+
 impl Rates {
     fn of(nodes: &[&NodeAccount]) -> Self {
         let incomplete = nodes.iter().any(|node| node.is_missing());
@@ -270,18 +289,16 @@ impl Rates {
                 ..Self::default()
             };
         };
-        // A silent primary that another has replaced has nothing to add.
-        let replaced = |node: &NodeAccount| !node.is_up() && node.role() == Some(Role::Primary);
-        let heard = || nodes.iter().filter(|node| !replaced(node)).map(|node| node.latest());
-        let own = primary.latest();
-        let sum = |rate: fn(Interval) -> Option<f64>| rate(own).map(|_| heard().filter_map(rate).sum::<f64>());
+        let own = primary.signals();
+        let signals: Vec<Signals> = heard(nodes).map(NodeAccount::signals).collect();
+        let sum = |rate: fn(&Signals) -> Option<f64>| rate(&own).map(|_| signals.iter().filter_map(rate).sum::<f64>());
         Self {
-            commands: sum(|interval| interval.commands),
-            scripts: sum(|interval| interval.script_calls),
-            bytes_out: sum(|interval| interval.output),
+            commands: sum(|node| node.commands),
+            scripts: sum(|node| node.script_calls),
+            bytes_out: sum(|node| node.output),
             cpu: own
                 .cpu
-                .map(|own| heard().filter_map(|interval| interval.cpu).fold(own, f64::max)),
+                .map(|own| signals.iter().filter_map(|node| node.cpu).fold(own, f64::max)),
             incomplete,
         }
     }

@@ -108,6 +108,43 @@ fn a_primary_that_dies_and_is_replaced_leaves_no_false_status() {
 }
 
 #[test]
+fn a_node_that_is_asked_twice_in_a_row_does_not_stand_for_all_that_time_with_its_last_second() {
+    for idle in ["a-1", "a-2"] {
+        let mut world = pair();
+        world.pass(POLL);
+        // For a second it does nothing, and of that second alone it tells before everybody's turn.
+        let load = std::mem::take(&mut world.server(idle).load);
+        world.pass(1);
+        world.server(idle).load = load;
+        world.poll_node(idle);
+        world.pass(POLL - 1);
+        let truth = SHARD_RATE - (load.reads + if idle == "a-1" { load.writes } else { 0 }) as f64 / POLL as f64;
+        let near = |world: &World| commands(&world.shard("a")).is_none_or(|rate| (rate / truth - 1.0).abs() < 0.001);
+        assert!(near(&world), "{:?}, not {truth}", world.shard("a").commands);
+        world.pass(POLL);
+        let rate = commands(&world.shard("a")).expect("two whole intervals");
+        assert!((truth..=SHARD_RATE).contains(&rate.round()), "{rate}, not {truth}");
+    }
+}
+
+#[test]
+fn a_node_that_has_answered_once_is_not_taken_for_idle() {
+    let mut world = pair();
+    world.pass(POLL - 1);
+    // The replica's first answer comes when the others are asked for the second time.
+    for name in ["a-1", "b-1", "b-2"] {
+        world.poll_node(name);
+    }
+    world.pass(1);
+    for _ in 0..3 {
+        world.pass(POLL);
+        let rate = commands(&world.shard("a"));
+        assert!(rate.is_none_or(|rate| rate == SHARD_RATE), "{rate:?}");
+    }
+    assert_eq!(commands(&world.shard("a")), Some(SHARD_RATE));
+}
+
+#[test]
 fn a_poll_that_overlaps_our_window_leaves_the_last_clean_figures() {
     let mut world = pair();
     world.pass(62);

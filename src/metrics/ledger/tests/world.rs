@@ -213,7 +213,7 @@ impl World {
         self.poll_around(|_| {});
     }
 
-    fn poll_node(&mut self, name: &str) {
+    pub(super) fn poll_node(&mut self, name: &str) {
         let at = self.now();
         let server = self.server(name);
         let outcome = if server.answers {
