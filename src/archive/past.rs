@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::Value as Json;
 
 use super::query::Answer;
+use crate::analysis::bandwidth::OutputEstimate;
 use crate::analysis::report::{Observation, Report, ReportSettings, Source};
 use crate::analysis::window::{
     ClosedWindow, Counted, Coverage, KeyCount, PatternCount, Rejection, SignatureCount, WindowEnd, WindowStats,
@@ -219,6 +221,7 @@ fn window(row: &Row<'_>, group: &GroupKey) -> rusqlite::Result<ClosedWindow> {
             cut_keys: count(row, "cut_keys")?,
             distinct_keys: count(row, "distinct_keys")?,
             distinct_clients: count(row, "distinct_clients")?,
+            output: output(row)?,
             ..WindowStats::default()
         },
         completeness: ratio("completeness")?,
@@ -230,6 +233,17 @@ fn window(row: &Row<'_>, group: &GroupKey) -> rusqlite::Result<ClosedWindow> {
             .get::<_, Option<i64>>("server_buffer_peak")?
             .map(|bytes| Bytes(number(bytes))),
     })
+}
+
+/// What was sent to clients, if that was estimated; files that an earlier version wrote have no place for it.
+fn output(row: &Row<'_>) -> rusqlite::Result<Option<OutputEstimate>> {
+    const COLUMN: &str = "output_estimate";
+    let Ok(column) = row.as_ref().column_index(COLUMN) else {
+        return Ok(None);
+    };
+    let text = row.get::<_, Option<String>>(column)?;
+    let estimate = text.map(|text| serde_json::from_str(&text)).transpose();
+    estimate.map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
 }
 
 /// Everything that was counted in the window, most frequent first.

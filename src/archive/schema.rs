@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::trouble::ArchiveError;
 
 /// Each brings a file from the version before to its own; what is written here once never changes.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// Marks a file as an archive of ours (`hsar`).
 const APPLICATION: i64 = 0x6873_6172;

@@ -221,12 +221,14 @@ impl Writing<'_> {
             0 => 0.0,
             seen => sample.lines.len() as f64 / seen as f64,
         };
+        let estimate = stats.output.as_ref().map(serde_json::to_string).transpose();
+        let estimate = estimate.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         self.transaction
             .prepare_cached(
                 "INSERT INTO windows (session, shard, node, role, opened, closed, ended_by, bytes_read, lines, commands, replicated,
                     reads, writes, first_line, last_line, key_touches, cut_keys, distinct_keys, distinct_clients, completeness,
-                    reads_coverage, writes_coverage, server_buffer_peak, sample_rate)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    reads_coverage, writes_coverage, server_buffer_peak, sample_rate, output_estimate)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 session,
@@ -253,6 +255,7 @@ impl Writing<'_> {
                 window.coverage.writes.map(|ratio| ratio.0),
                 window.server_buffer_peak.map(|bytes| number(bytes.0)),
                 rate,
+                estimate,
             ])?;
         self.rows += 1;
         Ok(self.transaction.last_insert_rowid())

@@ -297,6 +297,9 @@ impl OpenWindow {
     }
 }
 
+/// A poll is answered with some 7 KB.
+const MEASURED_MIN: Bytes = Bytes(64 * 1024);
+
 /// What the guard has to tell in the end.
 #[derive(Default)]
 struct Guarded {
@@ -347,10 +350,12 @@ async fn closing_counters(tap: &mut Tap, intake: &mut Intake) -> Option<String> 
     timeout(CLOSING_PATIENCE, asked).await.ok().flatten()
 }
 
-/// What the node sent to clients between two texts of INFO, without what it sent us.
+/// What the node sent to clients between two texts of INFO, without what it sent us. Answers to our other connections may be under way at
+/// either end; where that would be much of all, it can't be told.
 fn sent_to_clients(opening: &str, closing: &str, own: Bytes) -> Option<Bytes> {
     let sent = client_output(&info::Reading::parse(opening), &info::Reading::parse(closing))?;
-    Some(Bytes(sent.0.saturating_sub(own.0)))
+    let theirs = Bytes(sent.0.saturating_sub(own.0));
+    Some(theirs).filter(|theirs| *theirs >= MEASURED_MIN)
 }
 
 async fn stopped(stop: &mut Stop) -> WindowEnd {

@@ -245,6 +245,34 @@ fn check_archive(run: &Run, hot: &str) {
     assert!(sessions.contains("3,orders"), "{sessions}");
     let top = query("SELECT key FROM monitor_logs GROUP BY key ORDER BY count(*) DESC LIMIT 1");
     assert!(top.contains(hot), "{top}");
+    check_past_report(run);
+}
+
+/// The round as it is read back says the same of bytes out.
+fn check_past_report(run: &Run) {
+    let mut report = Command::new(env!("CARGO_BIN_EXE_hotshard"));
+    report
+        .current_dir(run.folder.path())
+        .args(["report", "--db-path", "reports/monitor_logs.db", "-f", "json"]);
+    let past: Value = serde_json::from_slice(&report.output().expect("hotshard starts").stdout).expect("JSON");
+    let output = |report: &Value| -> Vec<(String, Value, Vec<Value>)> {
+        let shards = report["shards"].as_array().expect("a list").iter();
+        let mut output: Vec<_> = shards
+            .map(|shard| {
+                let patterns = shard["patterns"].as_array().expect("a list").iter();
+                let patterns = patterns.map(|pattern| pattern["bytes_out"].clone()).collect();
+                (shard["shard"].to_string(), shard["bytes_out"].clone(), patterns)
+            })
+            .collect();
+        output.sort_by(|one, other| one.0.cmp(&other.0));
+        output
+    };
+    let live = output(&run.data());
+    assert!(
+        live.iter().all(|(_, output, _)| output["estimated"].as_u64() > Some(0)),
+        "{live:?}"
+    );
+    assert_eq!(output(&past), live);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Calls, Certainty};
 use crate::analysis::veil::Veil;
@@ -29,7 +29,7 @@ const ARITHMETIC_DOUBT: f64 = 0.15;
 const KEYS_MAX: usize = 20;
 
 /// Bytes that a window's node sent to its clients: by sizes and arithmetic, and by its own counter.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OutputEstimate {
     /// The sum of all replies as estimated, before anything was rescaled.
     pub estimated: Bytes,
