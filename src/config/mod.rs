@@ -122,6 +122,43 @@ impl Settings {
         group.tls.as_ref().unwrap_or(&self.tls)
     }
 
+    /// Whether a group is spoken to in TLS: all of it if any of its endpoints is, since one group is one cluster. Of caches in AWS
+    /// only what is written: else AWS tells.
+    pub fn is_encrypted(&self, group: &GroupSettings) -> bool {
+        let tls = self.tls_of(group);
+        match group.members() {
+            Ok(Members::Seeds(seeds)) => seeds.iter().any(|endpoint| tls.wanted(endpoint, None)),
+            Ok(Members::Given(nodes)) => nodes.iter().any(|(endpoint, _)| tls.wanted(endpoint, None)),
+            Ok(Members::ElastiCache(_)) => tls.enabled == Some(true),
+            // It was refused when it was read.
+            Err(_) => false,
+        }
+    }
+
+    /// Whether a token of IAM would be sent in plain text, where no server takes it and everybody can read it.
+    pub fn bares_token(&self, group: &GroupSettings) -> bool {
+        let aws_tells = matches!(group.members(), Ok(Members::ElastiCache(_))) && self.tls_of(group).enabled.is_none();
+        self.auth_of(group).iam_user.is_some() && !aws_tells && !self.is_encrypted(group)
+    }
+
+    /// Refuses groups that a command line added or changed, as the file's own are when they are read.
+    pub fn refuse_bare_tokens(&self) -> Result<(), ConfigError> {
+        let bare = self.groups.iter().filter(|group| self.bares_token(group));
+        let problems: Vec<Problem> = bare
+            .map(|group| Problem {
+                place: Place::Nowhere,
+                text: reading::bare_token(group),
+            })
+            .collect();
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(ConfigError {
+                problems,
+                instead: None,
+            }),
+        }
+    }
+
     /// What the ledger is to go by.
     pub fn ledger(&self) -> LedgerSettings {
         LedgerSettings {
@@ -165,12 +202,15 @@ impl Sources {
             problems,
         };
         let groups = reading.groups(values.remove("groups"));
-        let settings = reading.settings(values);
+        let settings = reading.settings(values).map(|settings| Settings { groups, ..settings });
+        if let Some(settings) = &settings {
+            reading.check_tokens(settings);
+        }
         let mut problems = reading.problems;
         problems.sort_by(|one, other| one.place.cmp(&other.place));
         match settings {
             Some(settings) if problems.is_empty() => Ok(Loaded {
-                settings: Settings { groups, ..settings },
+                settings,
                 written: written(&merged, &place),
             }),
             _ => Err(ConfigError {

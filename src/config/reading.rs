@@ -108,6 +108,20 @@ impl Reading<'_> {
         }
     }
 
+    /// A token of IAM is a password, and servers take it over TLS alone.
+    pub(super) fn check_tokens(&mut self, settings: &Settings) {
+        for (position, group) in settings.groups.iter().enumerate() {
+            if !settings.bares_token(group) {
+                continue;
+            }
+            let at = match group.auth {
+                Some(_) => vec!["groups".to_owned(), position.to_string()],
+                None => Vec::new(),
+            };
+            self.refuse(&extended(&extended(&at, "auth"), "iam_user"), bare_token(group));
+        }
+    }
+
     fn check_tls(&mut self, tls: &TlsSettings, at: &[String]) {
         // The platform's own authorities are no setting; everything else is read here, so that a wrong path shows at once.
         if [&tls.ca_file, &tls.cert_file, &tls.key_file]
@@ -206,6 +220,14 @@ impl Reading<'_> {
             text,
         });
     }
+}
+
+/// What to do about a token that would go in plain text.
+pub(super) fn bare_token(group: &GroupSettings) -> String {
+    format!(
+        "auth.iam_user needs TLS, and the group {} is spoken to in plain text; set tls.enabled = true (--tls)",
+        group.id
+    )
 }
 
 fn is_variable(name: &str) -> bool {

@@ -209,6 +209,24 @@ fn settings_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn a_token_of_iam_is_never_sent_in_plain_text() {
+    check(
+        "[[groups]]\nid = \"a\"\nendpoints = [\"h:1\"]\n[groups.auth]\niam_user = \"watcher\"\n\
+         [[groups]]\nid = \"b\"\n[groups.tls]\nenabled = false\n\
+         [[groups]]\nid = \"c\"\n\
+         [[groups]]\nid = \"d\"\nendpoints = [\"h.cache.amazonaws.com:1\"]\n\
+         [auth]\niam_user = \"watcher\"\n",
+        &[],
+        &[],
+        expect![[r#"
+            hotshard: h.toml:5: auth.iam_user needs TLS, and the group a is spoken to in plain text; set tls.enabled = true (--tls)
+            hotshard: h.toml:16: auth.iam_user needs TLS, and the group b is spoken to in plain text; set tls.enabled = true (--tls)
+            exit code 2
+        "#]],
+    );
+}
+
+#[test]
 fn a_file_that_is_no_toml_is_named_with_its_line() {
     check(
         "[poll]\ninterval = \n",
