@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
@@ -171,7 +173,9 @@ impl Account {
             loader = loader.region(aws_config::Region::new(region.clone()));
         }
         if let Some(profile) = &access.profile {
-            loader = loader.profile_name(profile);
+            loader = loader
+                .profile_name(profile)
+                .credentials_provider(of_profile(profile, access).await);
         }
         let config = assume(loader.load().await, access).await;
         // The SDK would send the request to nowhere; without a region there is nothing to ask.
@@ -320,6 +324,16 @@ impl Account {
             },
         }
     }
+}
+
+/// The SDK would take the environment's credentials first; whoever names a profile means the profile's, as with AWS's own tools.
+async fn of_profile(profile: &str, access: &Access) -> ProfileFileCredentialsProvider {
+    let config = match &access.region {
+        Some(region) => ProviderConfig::without_region().with_region(Some(aws_config::Region::new(region.clone()))),
+        None => ProviderConfig::with_default_region().await,
+    };
+    let profile = ProfileFileCredentialsProvider::builder().profile_name(profile);
+    profile.configure(&config).build()
 }
 
 async fn assume(config: SdkConfig, access: &Access) -> SdkConfig {
