@@ -8,21 +8,25 @@ use std::fs::File;
 
 use clap::Args;
 
-use super::reach::is_encrypted;
+use self::connect::Met;
 use super::{Outcome, SettingsArgs};
 use crate::config::{GroupSettings, Loaded, Members, Settings};
 use crate::discovery::elasticache::{Access, Selection};
 use crate::engine::settings::{MonitorSettings, NodeChoice};
 use crate::model::written::show_duration;
 use crate::node::AuthSettings;
+use crate::node::rights::{GENERATIONS, Generation};
 
 /// Check a configuration and tell what would be watched
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  hotshard check --config hotshard.toml --connect")]
 pub(super) struct CheckArgs {
-    /// Try every node too: can it be reached, what is its role, its version?
+    /// Try every node too: its role and version, what it serves, which rights are missing, how it bounds its buffers
     #[arg(long)]
     connect: bool,
+    /// Print the ACL rule of every version of a server, not only of those that were met
+    #[arg(long)]
+    every_version: bool,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -31,10 +35,17 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     let loaded = args.settings.load()?;
     loaded.settings.require_groups()?;
     super::print(describe(&loaded))?;
-    super::print(rights::describe(&loaded.settings))?;
-    if args.connect {
-        connect::run(&loaded.settings)?;
-    }
+    let met = match args.connect {
+        true => connect::run(&loaded.settings)?,
+        false => Met::default(),
+    };
+    let generations = match (args.every_version, met.generations.is_empty()) {
+        (true, _) => GENERATIONS.to_vec(),
+        (false, true) => vec![Generation::COMMON],
+        (false, false) => met.generations.iter().copied().collect(),
+    };
+    super::print(rights::describe(&loaded.settings, &generations))?;
+    met.verdict()?;
     Ok(Outcome::Done)
 }
 
@@ -100,7 +111,7 @@ fn encryption(settings: &Settings, group: &GroupSettings) -> String {
         return "over TLS where AWS says so".to_owned();
     }
     match (&tls.ca_file, tls.insecure) {
-        _ if !is_encrypted(settings, group) => "in plain text".to_owned(),
+        _ if !settings.is_encrypted(group) => "in plain text".to_owned(),
         (_, true) => "over TLS, with whatever certificate they show (tls.insecure)".to_owned(),
         (Some(file), false) => format!("over TLS, with certificates of {}", file.display()),
         (None, false) => "over TLS, with certificates the operating system trusts".to_owned(),

@@ -166,7 +166,7 @@ impl LinkError {
             "NOAUTH" => Self::AuthRequired(endpoint),
             "NOPERM" => Self::NoPermission {
                 endpoint,
-                right: format!("+{}", command.to_ascii_lowercase()),
+                right: missing_right(command, details),
             },
             "LOADING" => Self::Loading(endpoint),
             "DENIED" => Self::ProtectedMode(endpoint),
@@ -194,5 +194,15 @@ impl LinkError {
                 source: error,
             },
         }
+    }
+}
+
+/// The command itself, or its keys; servers before 7.0 don't tell reading keys from writing them.
+fn missing_right(command: &str, details: &str) -> String {
+    let is_about_keys = details.contains("access") && details.contains("key");
+    match (is_about_keys, details.starts_with("this user")) {
+        (false, _) => format!("+{}", command.to_ascii_lowercase()),
+        (true, true) => "~*".to_owned(),
+        (true, false) => "%R~*".to_owned(),
     }
 }

@@ -14,6 +14,7 @@ mod link;
 mod network;
 pub mod probe;
 mod raw;
+pub mod rights;
 pub mod simulated;
 pub mod sizes;
 pub mod sources;

@@ -92,8 +92,18 @@ pub async fn slot_stats(link: &Link, run_id: Option<RunId>, at: Timestamp) -> Re
     }
 }
 
-/// Whether MONITOR is there and allowed, without running it: a transaction takes the command in, and is dropped.
+/// Whether MONITOR is there and allowed, as far as a transaction tells.
 async fn monitor(link: &Link) -> Result<Option<bool>, LinkError> {
+    Ok(match queue_monitor(link).await? {
+        Some(Ok(_)) => Some(true),
+        Some(Err(LinkError::NoPermission { .. })) => Some(false),
+        Some(Err(LinkError::Rejected { message, .. })) if message.contains("unknown command") => Some(false),
+        _ => None,
+    })
+}
+
+/// What the server says to MONITOR without running it: a transaction takes the command in, and is dropped. `None` without transactions.
+pub(super) async fn queue_monitor(link: &Link) -> Result<Option<Result<Value, LinkError>>, LinkError> {
     let mut opened = link.pipeline(vec![Command::new("MULTI")]).await?;
     // Outside a transaction the next command would really begin to stream.
     if !matches!(opened.pop(), Some(Ok(_))) {
@@ -101,12 +111,7 @@ async fn monitor(link: &Link) -> Result<Option<bool>, LinkError> {
     }
     let dropped = vec![Command::new("MONITOR"), Command::new("DISCARD")];
     let mut answers = link.pipeline(dropped).await?.into_iter();
-    Ok(match answers.next() {
-        Some(Ok(_)) => Some(true),
-        Some(Err(LinkError::NoPermission { .. })) => Some(false),
-        Some(Err(LinkError::Rejected { message, .. })) if message.contains("unknown command") => Some(false),
-        _ => None,
-    })
+    Ok(answers.next())
 }
 
 fn served(answer: Result<Value, LinkError>, holds: impl Fn(&Value) -> bool) -> Result<Option<bool>, LinkError> {

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::cli::{hotshard, told};
 use crate::harness::cluster::Cluster;
-use crate::harness::server::Server;
+use crate::harness::server::{Server, ServerPlan};
 use crate::harness::tls::Authority;
 
 const PASSWORD: &str = "planted-secret";
@@ -23,18 +23,19 @@ fn check(servers: &[&Server], settings: &str, password: &str, expected: Expect) 
     let mut command = hotshard(&["check", "--config", "h.toml", "--connect"]);
     let all = told(command.current_dir(folder.path()).env("ORDERS_TOKEN", password));
     assert!(!all.contains(PASSWORD), "{all}");
-    let mut nodes = all.split_once("\nNodes:\n").expect(&all).1.to_owned();
+    let (_, nodes) = all.split_once("\nNodes:\n").expect(&all);
+    let (nodes, rest) = nodes.split_once("\nThe least rights").expect(&all);
+    // Of the rules that follow only the end is of interest here.
+    let (_, end) = rest.split_once("window.\n").expect(&all);
+    let mut nodes = format!("{nodes}{end}");
     for (place, server) in servers.iter().enumerate() {
         nodes = nodes.replace(&server.address.to_string(), &format!("node {}", place + 1));
     }
     // Which release is installed is no matter of this test.
-    let releases = nodes
-        .split("Redis 7.0.")
-        .skip(1)
-        .filter_map(|rest| rest.split(';').next());
+    let releases = nodes.split("Redis 7.0.").skip(1).filter_map(|rest| rest.lines().next());
     let releases: Vec<String> = releases.map(str::to_owned).collect();
     for release in releases {
-        nodes = nodes.replace(&format!("7.0.{release};"), "7.0.x;");
+        nodes = nodes.replace(&format!("7.0.{release}\n"), "7.0.x\n");
     }
     expected.assert_eq(&nodes);
 }
@@ -50,8 +51,14 @@ async fn every_node_found_from_a_seed_tells_its_role_and_version() {
         auth,
         PASSWORD,
         expect![[r#"
-              orders, shard 0001, node 1: primary, Redis 7.0.x; the server holds any amount for a client that does not read; set client-output-buffer-limit normal or maxmemory-clients
-              orders, shard 0001, node 2: replica, Redis 7.0.x; the server holds any amount for a client that does not read; set client-output-buffer-limit normal or maxmemory-clients
+              orders, shard 0001, node 1: primary, Redis 7.0.x
+                serves MONITOR; not SLOT-STATS, COMMANDLOG, CLIENT LIST with bytes
+                the user has every right it needs
+                the server holds any amount for a client that does not read; set client-output-buffer-limit normal or maxmemory-clients
+              orders, shard 0001, node 2: replica, Redis 7.0.x
+                serves MONITOR; not SLOT-STATS, COMMANDLOG, CLIENT LIST with bytes
+                the user has every right it needs
+                the server holds any amount for a client that does not read; set client-output-buffer-limit normal or maxmemory-clients
             exit code 0
         "#]],
     );
@@ -61,7 +68,7 @@ async fn every_node_found_from_a_seed_tells_its_role_and_version() {
         "wrong",
         expect![[r#"
               orders: no node of orders could be asked for its topology (1 tried): node 1 refused the password in $ORDERS_TOKEN; check it and auth.username
-            hotshard: of 1 tried, 1 can't be watched; the lines above say why
+            hotshard: of 1 tried, 1 can't be watched or not wholly; the lines above say why
             exit code 1
         "#]],
     );
@@ -71,7 +78,7 @@ async fn every_node_found_from_a_seed_tells_its_role_and_version() {
         PASSWORD,
         expect![[r#"
               orders: no node of orders could be asked for its topology (1 tried): node 1 demands a password; set auth.password_env or auth.password_file (and auth.username for RBAC)
-            hotshard: of 1 tried, 1 can't be watched; the lines above say why
+            hotshard: of 1 tried, 1 can't be watched or not wholly; the lines above say why
             exit code 1
         "#]],
     );
@@ -81,7 +88,7 @@ async fn every_node_found_from_a_seed_tells_its_role_and_version() {
         PASSWORD,
         expect![[r#"
               orders: no node of orders could be asked for its topology (1 tried): node 1 does not speak TLS; set tls.enabled = false (--no-tls)
-            hotshard: of 1 tried, 1 can't be watched; the lines above say why
+            hotshard: of 1 tried, 1 can't be watched or not wholly; the lines above say why
             exit code 1
         "#]],
     );
@@ -100,7 +107,10 @@ async fn a_tls_port_tells_what_is_missing() {
         &trusting,
         "",
         expect![[r#"
-              orders, shard 0001, node 1: primary, Redis 7.0.x; the server holds any amount for a client that does not read; set client-output-buffer-limit normal or maxmemory-clients
+              orders, shard 0001, node 1: primary, Redis 7.0.x
+                serves MONITOR; not SLOT-STATS, COMMANDLOG, CLIENT LIST with bytes
+                the user has every right it needs
+                the server holds any amount for a client that does not read; set client-output-buffer-limit normal or maxmemory-clients
             exit code 0
         "#]],
     );
@@ -110,7 +120,7 @@ async fn a_tls_port_tells_what_is_missing() {
         "",
         expect![[r#"
               orders: no node of orders could be asked for its topology (1 tried): cannot trust node 1: TLS handshake failed: unknown issuer; set tls.ca_file to the CA that signed its certificate
-            hotshard: of 1 tried, 1 can't be watched; the lines above say why
+            hotshard: of 1 tried, 1 can't be watched or not wholly; the lines above say why
             exit code 1
         "#]],
     );
@@ -120,8 +130,120 @@ async fn a_tls_port_tells_what_is_missing() {
         "",
         expect![[r#"
               orders: no node of orders could be asked for its topology (1 tried): node 1 speaks TLS only; set tls.enabled = true (--tls)
-            hotshard: of 1 tried, 1 can't be watched; the lines above say why
+            hotshard: of 1 tried, 1 can't be watched or not wholly; the lines above say why
             exit code 1
         "#]],
     );
+}
+
+/// Whether a user with the rule that `check` prints for a server may all that it is asked for, and what a poorer one lacks.
+async fn check_rule(plan: ServerPlan, generation: &str, shown: &str) {
+    let pair = Cluster::disabled(plan, 1).await;
+    let folder = TempDir::new().expect("a temporary folder");
+    let nodes: Vec<String> = pair
+        .servers
+        .iter()
+        .map(|server| format!("\"{}:0001\"", server.address))
+        .collect();
+    let file = format!(
+        "[[groups]]\nid = \"orders\"\nendpoints = [{}]\n[auth]\nusername = \"watcher\"\npassword_env = \"TOKEN\"\n",
+        nodes.join(", ")
+    );
+    std::fs::write(folder.path().join("h.toml"), file).expect("it can be written");
+    let ask = |more: &[&str]| {
+        let arguments: Vec<&str> = ["check", "--config", "h.toml"].iter().chain(more).copied().collect();
+        let mut command = hotshard(&arguments);
+        command.current_dir(folder.path()).env("TOKEN", PASSWORD);
+        told(&mut command)
+    };
+    let give = async |rules: &[&str]| {
+        for server in &pair.servers {
+            let password = format!(">{PASSWORD}");
+            let user: Vec<&str> = ["ACL", "SETUSER", "watcher", "reset", "on", &password]
+                .iter()
+                .chain(rules)
+                .copied()
+                .collect();
+            server.call(&user).await;
+        }
+    };
+    let all = ask(&["--every-version"]);
+    let (_, rule) = all.split_once(&format!("  {generation}:\n    ")).expect(&all);
+    let rule: Vec<&str> = rule.lines().next().expect("a rule").split(' ').collect();
+    give(&rule).await;
+    let told = ask(&["--connect"]);
+    assert!(told.ends_with("exit code 0\n"), "{told}");
+    assert!(
+        told.contains("the user has every right it needs\n"),
+        "of the replica: {told}"
+    );
+    assert!(
+        told.contains("MONITOR isn't run on a primary to find out"),
+        "of the primary: {told}"
+    );
+    assert!(told.contains(shown), "{shown}: {told}");
+    assert_eq!(
+        told.matches("    on ").count(),
+        1,
+        "one rule for servers of one version: {told}"
+    );
+    assert!(
+        told.contains(&format!("  {generation}:\n    {}\n", rule.join(" "))),
+        "{told}"
+    );
+    for server in &pair.servers {
+        let monitored = server.calls().await.get("monitor").copied().unwrap_or(0);
+        assert_eq!(
+            monitored,
+            u64::from(!server.is_primary().await),
+            "a primary is never monitored"
+        );
+    }
+
+    let poorer: Vec<&str> = rule
+        .iter()
+        .copied()
+        .filter(|right| !["+monitor", "+hlen", "+client|kill"].contains(right))
+        .collect();
+    give(&poorer).await;
+    let told = ask(&["--connect"]);
+    assert!(
+        told.contains("the user lacks +client|kill +hlen +monitor; the whole rule is below\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("the user lacks +client|kill +hlen; the whole rule is below\n"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("2 can't be watched or not wholly; the lines above say why\nexit code 1\n"),
+        "{told}"
+    );
+
+    let keyless: Vec<&str> = rule.iter().copied().filter(|right| !right.contains('~')).collect();
+    give(&keyless).await;
+    let told = ask(&["--connect"]);
+    let keys = rule.iter().find(|right| right.contains('~')).expect("it has keys");
+    assert!(
+        told.contains(&format!("the user lacks {keys}; the whole rule is below\n")),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn the_printed_rule_is_enough_on_redis_6_and_7() {
+    check_rule(Server::redis6(), "Redis 6.2", "replica, Redis 6.2.14").await;
+    check_rule(Server::redis(), "Redis 7.0, 7.1", "replica, Redis 7.0.").await;
+}
+
+#[tokio::test]
+async fn the_printed_rule_is_enough_on_valkey_8_and_9() {
+    check_rule(
+        Server::valkey8(),
+        "Valkey 8.0",
+        "serves MONITOR, CLIENT LIST with bytes; not SLOT-STATS, COMMANDLOG\n",
+    )
+    .await;
+    let served = "serves MONITOR, COMMANDLOG, CLIENT LIST with bytes; not SLOT-STATS\n";
+    check_rule(Server::valkey9(), "Valkey 8.1 and later", served).await;
 }

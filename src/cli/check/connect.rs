@@ -1,92 +1,189 @@
-//! `hotshard check --connect`: tries every node once, and tells one line about each.
+//! `hotshard check --connect`: tries every node once, and tells what it is, what it serves and what it refuses.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anyhow::{Context, bail};
 use tokio::task::JoinSet;
 
-use super::super::found::find;
+use super::super::found::{FoundGroup, find};
+use crate::analysis::info::{Engine, Reading};
 use crate::cli::print;
 use crate::config::Settings;
-use crate::model::{Endpoint, Group};
+use crate::metrics::snapshot::Sources;
+use crate::model::{Endpoint, Role};
+use crate::node::rights::{Generation, Tried, try_all};
 use crate::node::survey::Reach;
-use crate::node::{LinkError, watch};
+use crate::node::{LinkError, ServerLimit, probe, sources, watch};
 
-/// Tries all nodes of all groups; a failure if any can't be watched.
-pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
+/// What was met.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    /// The generations of all servers that answered.
+    pub(super) generations: BTreeSet<Generation>,
+    tried: usize,
+    failed: usize,
+}
+
+/// What a node told.
+struct Told {
+    role: Role,
+    engine: Option<Engine>,
+    sources: Sources,
+    /// `None` where the server has no ACL.
+    rights: Option<Tried>,
+    limit: ServerLimit,
+}
+
+/// Tries all nodes of all groups, and prints what they tell.
+pub(super) fn run(settings: &Settings) -> anyhow::Result<Met> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime
         .context("cannot start connecting")?
         .block_on(every_group(settings))
 }
 
-async fn every_group(settings: &Settings) -> anyhow::Result<()> {
-    print("\nNodes:\n")?;
-    let (mut tried, mut failed) = (0, 0);
-    for found in find(settings).await? {
-        let nodes = match found {
-            Ok(found) => every_node(&found.reach, &found.group).await,
-            Err(text) => vec![Err(format!("  {text}\n"))],
-        };
-        tried += nodes.len();
-        failed += nodes.iter().filter(|node| node.is_err()).count();
-        for node in nodes {
-            print(node.unwrap_or_else(|failure| failure))?;
+impl Met {
+    /// A failure if any node can't be watched as it should be.
+    pub(super) fn verdict(&self) -> anyhow::Result<()> {
+        match self.failed {
+            0 => Ok(()),
+            failed => bail!(
+                "of {} tried, {failed} can't be watched or not wholly; the lines above say why",
+                self.tried
+            ),
         }
-    }
-    match failed {
-        0 => Ok(()),
-        _ => bail!("of {tried} tried, {failed} can't be watched; the lines above say why"),
     }
 }
 
-/// A line for each node, in the order of shards and names.
-async fn every_node(reach: &Reach, group: &Group) -> Vec<Result<String, String>> {
+async fn every_group(settings: &Settings) -> anyhow::Result<Met> {
+    print("\nNodes:\n")?;
+    let mut met = Met::default();
+    for found in find(settings).await? {
+        let found = match found {
+            Ok(found) => found,
+            Err(text) => {
+                print(format!("  {text}\n"))?;
+                (met.tried, met.failed) = (met.tried + 1, met.failed + 1);
+                continue;
+            }
+        };
+        for (place, endpoint, answer) in every_node(&found).await {
+            met.tried += 1;
+            print(match answer {
+                Ok(told) => {
+                    met.generations.extend(told.engine.as_ref().and_then(Generation::of));
+                    met.failed += usize::from(told.lacks_rights());
+                    format!("  {place}, {endpoint}: {told}", told = told.show())
+                }
+                // The error names the node itself.
+                Err(error) => {
+                    met.failed += 1;
+                    format!("  {place}: {error}\n")
+                }
+            })?;
+        }
+    }
+    Ok(met)
+}
+
+/// What each node tells, in the order of shards and names.
+async fn every_node(found: &FoundGroup) -> Vec<(String, Endpoint, Result<Told, LinkError>)> {
     let mut asked = JoinSet::new();
-    for (place, (shard, node)) in group.nodes().enumerate() {
-        let (reach, key, shard, endpoint) = (
-            reach.clone(),
-            group.key.clone(),
-            shard.id.clone(),
+    for (number, (shard, node)) in found.group.nodes().enumerate() {
+        let (reach, serverless) = (found.reach.clone(), found.serverless);
+        let (place, endpoint) = (
+            format!("{}, shard {}", found.group.key, shard.id),
             node.endpoint.clone(),
         );
         asked.spawn(async move {
-            let answer = ask(&reach, &endpoint).await;
-            (place, line(&format!("{key}, shard {shard}"), &endpoint, answer))
+            let answer = ask(&reach, &endpoint, serverless).await;
+            (number, (place, endpoint, answer))
         });
     }
-    let mut lines = asked.join_all().await;
-    lines.sort_by_key(|(place, _)| *place);
-    lines.into_iter().map(|(_, line)| line).collect()
+    let mut answers = asked.join_all().await;
+    answers.sort_by_key(|(number, _)| *number);
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// Role and version by the node's own word.
-async fn ask(reach: &Reach, endpoint: &Endpoint) -> Result<String, LinkError> {
+async fn ask(reach: &Reach, endpoint: &Endpoint, serverless: bool) -> Result<Told, LinkError> {
     let link = reach.link(endpoint).await?;
-    let role = link.role().await?.role();
-    let info = link.info(&["server"]).await?;
-    let field = |name: &str| {
-        let lines = info.lines().filter_map(|line| line.split_once(':'));
-        lines
-            .filter(|(key, _)| *key == name)
-            .map(|(_, value)| value.trim())
-            .next()
+    let poll = probe::poll(&link).await?;
+    let (role, engine) = (poll.role.role(), Reading::parse(&poll.info).engine);
+    let mut sources = sources::probe(&link).await?;
+    let generation = engine.as_ref().and_then(Generation::of);
+    let rights = match generation {
+        // Of a serverless cache INFO is all there is.
+        Some(generation) if !serverless => Some(try_all(reach, &link, &generation, role).await?),
+        _ => None,
     };
-    let mut told = role.to_string();
-    let version = field("valkey_version").map(|version| ("Valkey", version));
-    if let Some((engine, version)) = version.or_else(|| field("redis_version").map(|version| ("Redis", version))) {
-        // Writing to a String can't fail.
-        let _ = write!(told, ", {engine} {version}");
-    }
-    // Of a server without a limit nothing but its memory's end stops a buffer whose reader has vanished.
-    let _ = write!(told, "; {}", watch::server_limit(&link).await?);
-    Ok(told)
+    sources.monitor = match &rights {
+        Some(rights) => rights.monitor,
+        None if serverless => Some(false),
+        None => sources.monitor,
+    };
+    Ok(Told {
+        role,
+        engine,
+        sources,
+        rights,
+        limit: watch::server_limit(&link).await?,
+    })
 }
 
-fn line(place: &str, endpoint: &Endpoint, answer: Result<String, LinkError>) -> Result<String, String> {
-    match answer {
-        Ok(told) => Ok(format!("  {place}, {endpoint}: {told}\n")),
-        // The error names the node itself.
-        Err(error) => Err(format!("  {place}: {error}\n")),
+impl Told {
+    fn lacks_rights(&self) -> bool {
+        self.rights.as_ref().is_some_and(|rights| !rights.lacking.is_empty())
     }
+
+    /// The rest of the node's line, and what belongs to it below.
+    fn show(&self) -> String {
+        let mut text = self.role.to_string();
+        // Writing to a String can't fail.
+        if let Some(Engine { name, version }) = &self.engine {
+            let name = if *name == "valkey" { "Valkey" } else { "Redis" };
+            let _ = write!(text, ", {name} {version}");
+        }
+        let _ = writeln!(text, "\n    {}", served(self.sources));
+        if let Some(rights) = &self.rights {
+            let _ = writeln!(text, "    {}", show_rights(rights));
+        }
+        let _ = writeln!(text, "    {}", self.limit);
+        text
+    }
+}
+
+/// `serves MONITOR, COMMANDLOG; not SLOT-STATS; unknown: …`
+fn served(sources: Sources) -> String {
+    let all = [
+        ("MONITOR", sources.monitor),
+        ("SLOT-STATS", sources.slot_stats),
+        ("COMMANDLOG", sources.commandlog),
+        ("CLIENT LIST with bytes", sources.client_list),
+    ];
+    let named = |wanted| {
+        let those = all.iter().filter(|(_, served)| *served == wanted);
+        those.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    };
+    let parts = [("serves ", Some(true)), ("not ", Some(false)), ("perhaps ", None)];
+    let parts = parts.map(|(word, wanted)| (word, named(wanted)));
+    let told = parts.iter().filter(|(_, names)| !names.is_empty());
+    told.map(|(word, names)| format!("{word}{names}"))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn show_rights(rights: &Tried) -> String {
+    let mut text = match (rights.lacking.is_empty(), rights.monitor) {
+        (true, None) => {
+            "the user has every right that could be tried; MONITOR isn't run on a primary to find out (+multi +discard would tell)"
+                .to_owned()
+        }
+        (true, _) => "the user has every right it needs".to_owned(),
+        (false, _) => format!("the user lacks {}; the whole rule is below", rights.lacking.join(" ")),
+    };
+    if !rights.unknown.is_empty() {
+        let _ = write!(text, "; the server does not know {}", rights.unknown.join(" "));
+    }
+    text
 }
