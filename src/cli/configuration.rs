@@ -14,6 +14,7 @@ use crate::analysis::tally::TallySettings;
 use crate::analysis::veil::Veil;
 use crate::archive::Archive;
 use crate::config::Settings;
+use crate::discovery::instance::Instance;
 use crate::engine::clock::Clock;
 use crate::engine::command::Change;
 use crate::engine::discover::Watch;
@@ -32,8 +33,8 @@ pub(super) struct Configuration {
     settings: Settings,
     read: Read,
     reach: Reach,
-    /// The pace at which groups that AWS knows are connected to; without one AWS isn't asked.
-    pace: Option<Pace>,
+    /// The pace at which groups that AWS knows are connected to, and whose they are; without one AWS isn't asked.
+    searching: Option<(Pace, Instance)>,
     seed: u64,
     veil: Veil,
     commands: CommandTables,
@@ -55,7 +56,7 @@ impl Configuration {
             veil,
             read: Box::new(read),
             reach: Box::new(reach),
-            pace: None,
+            searching: None,
             // A new one in every process: nobody outside can know which keys would collide.
             seed: RandomState::new().hash_one("hotshard"),
             commands: CommandTables::default(),
@@ -64,9 +65,9 @@ impl Configuration {
         })
     }
 
-    /// Looks in AWS too; `pace` is shared with all other connections.
-    pub(super) fn searching(mut self, pace: Pace) -> Self {
-        self.pace = Some(pace);
+    /// Looks in AWS too; `pace` is shared with all other connections, what is found is divided among instances.
+    pub(super) fn searching(mut self, pace: Pace, instance: Instance) -> Self {
+        self.searching = Some((pace, instance));
         self
     }
 
@@ -110,7 +111,8 @@ impl Configuration {
     /// What the engine needs, from the settings.
     fn plan_of(&self, groups: Vec<Watch>) -> Plan {
         let settings = &self.settings;
-        let searches = self.pace.as_ref().map(|pace| searches(settings, pace));
+        let searching = self.searching.as_ref();
+        let searches = searching.map(|(pace, instance)| searches(settings, pace, *instance));
         Plan {
             groups,
             searches: searches.unwrap_or_default(),

@@ -1,6 +1,5 @@
 //! `hotshard endpoints`: the nodes there are.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::{Context, bail};
@@ -8,10 +7,10 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::found::{FoundGroup, find};
-use super::{Outcome, SettingsArgs, print};
-use crate::config::{GroupSettings, Settings};
-use crate::model::{Endpoint, GroupId, Region, Role};
+use super::found::{FoundGroup, find, named};
+use super::{Outcome, SettingsArgs, failure, log, print};
+use crate::config::{GroupSettings, LogFormat, Settings};
+use crate::model::{Endpoint, Role};
 
 /// List the nodes of clusters, with their shards and roles
 #[derive(Debug, Args)]
@@ -80,48 +79,61 @@ struct Row {
 }
 
 pub(super) fn run(args: &EndpointsArgs) -> anyhow::Result<Outcome> {
-    let mut settings = args.settings.load()?.settings;
-    if let Some(group) = args.group() {
-        if let Err(problems) = group.members() {
-            let texts: Vec<String> = problems.into_iter().map(|(_, text)| text).collect();
-            bail!("--endpoint: {}", texts.join("; "));
-        }
+    let loaded = args.settings.load()?;
+    let is_written = loaded.written.iter().any(|setting| setting.path == "log.level");
+    let mut settings = loaded.settings;
+    if !is_written {
+        settings.log.level = "warn".to_owned().try_into()?;
+    }
+    if settings.log.format == LogFormat::Auto {
+        // Somebody waits for the answer, though perhaps in a script.
+        settings.log.format = LogFormat::Text;
+    }
+    log::start(&settings.log);
+    if let Some(group) = args.group()? {
         settings.groups = vec![group];
     }
     settings.require_groups()?;
+    settings.refuse_bare_tokens()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let rows = runtime.context("cannot start connecting")?.block_on(rows(&settings))?;
+    let runtime = runtime.context("cannot start connecting")?;
+    let (rows, failures) = runtime.block_on(rows(&settings))?;
     let wanted = |row: &Row| match row.role {
         Some(Role::Primary) => !args.replica_only,
         Some(Role::Replica) => !args.primary_only,
         None => !args.replica_only && !args.primary_only,
     };
-    let rows: Vec<Row> = rows.into_iter().filter(wanted).collect();
-    print(show(&rows, args.format)?)?;
-    Ok(Outcome::Done)
+    if !rows.is_empty() || failures.is_empty() {
+        let rows: Vec<Row> = rows.into_iter().filter(wanted).collect();
+        print(show(&rows, args.format)?)?;
+    }
+    // What was found is told; whoever takes the list for all there is must know that it isn't.
+    let Some((last, others)) = failures.split_last() else {
+        return Ok(Outcome::Done);
+    };
+    others.iter().for_each(|failure| failure::say(failure));
+    bail!("{last}")
 }
 
 impl EndpointsArgs {
     /// The group that the command line names, if it names one.
-    fn group(&self) -> Option<GroupSettings> {
+    fn group(&self) -> anyhow::Result<Option<GroupSettings>> {
         if self.cluster.is_none() && self.endpoints.is_empty() {
-            return None;
+            return Ok(None);
         }
-        Some(GroupSettings {
-            id: GroupId::new(self.cluster.as_deref().unwrap_or("endpoints")),
-            name: None,
-            region: Region::new(self.region.as_deref().unwrap_or_default()),
-            profile: self.profile.clone(),
-            role_arn: None,
-            tags: BTreeMap::new(),
-            endpoints: self.endpoints.clone(),
-            auth: None,
-            tls: None,
-        })
+        let (cluster, region, profile) = (&self.cluster, &self.region, &self.profile);
+        let group = named(
+            cluster.as_deref(),
+            region.as_deref(),
+            profile.as_deref(),
+            &self.endpoints,
+        )?;
+        Ok(Some(group))
     }
 }
 
-async fn rows(settings: &Settings) -> anyhow::Result<Vec<Row>> {
+/// The nodes of all groups that were found, and why others weren't.
+async fn rows(settings: &Settings) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for found in find(settings).await? {
         match found {
@@ -129,10 +141,7 @@ async fn rows(settings: &Settings) -> anyhow::Result<Vec<Row>> {
             Err(text) => failures.push(text),
         }
     }
-    match failures.is_empty() {
-        true => Ok(rows),
-        false => bail!("{}", failures.join("; ")),
-    }
+    Ok((rows, failures))
 }
 
 /// A row for each node; where AWS doesn't tell the role, the node itself is asked.

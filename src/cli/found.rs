@@ -1,14 +1,18 @@
 //! The groups of a configuration as they are now, for commands that look once.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
 
+use super::UsageError;
 use super::reach::{reach, searches};
-use crate::config::{Members, Settings};
+use crate::config::{GroupSettings, Members, Settings};
 use crate::discovery::elasticache::Kind;
 use crate::discovery::fixed;
+use crate::discovery::instance::Instance;
 use crate::engine::search::{Sightings, look};
-use crate::model::Group;
-use crate::node::survey::{Reach, slots, survey};
+use crate::model::{Group, GroupId, Region};
+use crate::node::survey::{Reach, survey};
 use crate::node::{Credentials, Pace};
 
 /// A group, and how its nodes are reached.
@@ -18,6 +22,33 @@ pub(super) struct FoundGroup {
     pub(super) reach: Reach,
     /// Whether it is a serverless cache, which has no MONITOR.
     pub(super) serverless: bool,
+}
+
+/// The group that a command line alone names: a cache in AWS, or whatever is at `endpoints`.
+pub(super) fn named(
+    cluster: Option<&str>,
+    region: Option<&str>,
+    profile: Option<&str>,
+    endpoints: &[String],
+) -> Result<GroupSettings, UsageError> {
+    let group = GroupSettings {
+        id: GroupId::new(cluster.unwrap_or("endpoints")),
+        name: None,
+        region: Region::new(region.unwrap_or_default()),
+        profile: profile.map(str::to_owned),
+        role_arn: None,
+        tags: BTreeMap::new(),
+        endpoints: endpoints.to_vec(),
+        auth: None,
+        tls: None,
+    };
+    match group.members() {
+        Ok(_) => Ok(group),
+        Err(problems) => {
+            let texts: Vec<String> = problems.into_iter().map(|(_, text)| text).collect();
+            Err(UsageError(format!("--endpoint: {}", texts.join("; "))))
+        }
+    }
 }
 
 /// Every group that is configured, or why it isn't found: `orders: …`.
@@ -67,21 +98,15 @@ pub(super) async fn find_as(
         };
         found.push(asked);
     }
-    for search in searches(settings, &pace) {
+    for search in searches(settings, &pace, Instance::ALONE) {
         match look(&search, &Sightings::new()).await {
             Ok(looked) => {
                 for sighting in looked.sightings.into_values() {
-                    let cluster_mode = sighting.found.kind == Kind::ClusterMode;
-                    let mut sighted = FoundGroup {
+                    found.push(Ok(FoundGroup {
                         group: sighting.found.group,
                         reach: with_given(sighting.reach),
                         serverless: sighting.found.kind == Kind::Serverless,
-                    };
-                    if given.is_some() && cluster_mode {
-                        // The search asked without what was given here.
-                        add_slots(&mut sighted).await;
-                    }
-                    found.push(Ok(sighted));
+                    }));
                 }
                 let missing = looked.missing.into_iter();
                 found.extend(missing.map(|missing| Err(format!("{}: {}", missing.key, missing.text))));
@@ -93,11 +118,4 @@ pub(super) async fn find_as(
         }
     }
     Ok(found)
-}
-
-async fn add_slots(found: &mut FoundGroup) {
-    let known = slots(&found.reach, &found.group).await;
-    for shard in &mut found.group.shards {
-        shard.slots = shard.slots.take().or_else(|| known.get(&shard.id).cloned());
-    }
 }

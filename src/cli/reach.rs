@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use crate::config::{GroupSettings, Members, Settings};
 use crate::discovery::elasticache::SharedAccount;
+use crate::discovery::instance::Instance;
 use crate::engine::clock::Clock;
 use crate::engine::search::{Search, Wanted};
-use crate::model::{Endpoint, GroupKey, Region};
+use crate::model::{GroupKey, Region};
 use crate::node::survey::Reach;
 use crate::node::{Accounts, AwsIdentity, Credentials, Dialer, LinkSettings, Network, Pace, TlsError};
 
 /// How `group` is reached. Certificates are read now, so that a wrong path is known at the start.
 pub(super) fn reach(settings: &Settings, group: &GroupSettings, pace: &Pace) -> Result<Reach, TlsError> {
     let patience: Duration = settings.poll.timeout;
-    let network = if is_encrypted(settings, group) {
+    let network = if settings.is_encrypted(group) {
         Network::encrypted(settings.tls_of(group), patience, pace.clone())?
     } else {
         Network::plain(patience, pace.clone())
@@ -35,14 +36,8 @@ pub(super) fn reach(settings: &Settings, group: &GroupSettings, pace: &Pace) -> 
     })
 }
 
-/// Whether a group is spoken to in TLS: all of it if any of its endpoints is, since one group is one cluster.
-pub(super) fn is_encrypted(settings: &Settings, group: &GroupSettings) -> bool {
-    let tls = settings.tls_of(group);
-    endpoints(group).iter().any(|endpoint| tls.wanted(endpoint, None))
-}
-
 /// What is to be looked for in AWS: groups of the same region and account share one search.
-pub(super) fn searches(settings: &Settings, pace: &Pace) -> Vec<Search> {
+pub(super) fn searches(settings: &Settings, pace: &Pace, instance: Instance) -> Vec<Search> {
     let mut searches: Vec<Search> = Vec::new();
     for group in &settings.groups {
         let Ok(Members::ElastiCache(selection)) = group.members() else {
@@ -63,19 +58,11 @@ pub(super) fn searches(settings: &Settings, pace: &Pace) -> Vec<Search> {
             None => searches.push(Search {
                 account: SharedAccount::new(access),
                 wanted: vec![wanted],
+                instance,
                 patience: settings.poll.timeout,
                 pace: pace.clone(),
             }),
         }
     }
     searches
-}
-
-fn endpoints(group: &GroupSettings) -> Vec<Endpoint> {
-    match group.members() {
-        Ok(Members::Seeds(seeds)) => seeds,
-        Ok(Members::Given(nodes)) => nodes.into_iter().map(|(endpoint, _)| endpoint).collect(),
-        // AWS tells, or it was refused when it was read.
-        Ok(Members::ElastiCache(_)) | Err(_) => Vec::new(),
-    }
 }

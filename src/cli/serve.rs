@@ -32,11 +32,16 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
     let read = move || {
         let mut settings = args.load()?.settings;
         settings.require_groups()?;
-        settings.groups.retain(|group| instance.owns(&group.key()));
+        // What is found in AWS is divided when it is found: a glob may stand for many groups.
+        let in_aws = |group: &GroupSettings| matches!(group.members(), Ok(Members::ElastiCache(_)));
+        settings
+            .groups
+            .retain(|group| in_aws(group) || instance.owns(&group.key()));
         Ok(settings)
     };
     let shared = pace.clone();
-    let mut configuration = Configuration::new(read, move |settings| watches(settings, &shared))?.searching(pace);
+    let mut configuration =
+        Configuration::new(read, move |settings| watches(settings, &shared))?.searching(pace, instance);
     super::log::start(&configuration.settings().log);
     let keeping = configuration.keep("serve")?;
     let daemon = daemon::run(configuration, |addresses| {

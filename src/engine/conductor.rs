@@ -10,6 +10,7 @@ use crate::metrics::snapshot::{GroupSnapshot, ShardSnapshot, Snapshot, Status};
 use crate::model::{Group, GroupKey, NodeId, Role, ShardId, Timestamp};
 use crate::schedule::Schedule;
 
+use super::redirects::Redirects;
 use super::rest::Outcome;
 use super::round::{Skip, WindowPlan};
 use super::rounds::Rounds;
@@ -39,6 +40,8 @@ pub enum Action {
     Open(WindowPlan),
     /// Look where the group's nodes are: a node changed its role, so others may be new or gone.
     LookAgain(GroupKey),
+    /// Ask the group who owns which slots: its nodes sent clients elsewhere.
+    AskForSlots(GroupKey),
     /// Close every open window: the operator paused them.
     CloseWindows,
 }
@@ -51,6 +54,7 @@ pub struct Conductor {
     hot: HotWatch,
     started: Option<Timestamp>,
     roles: HashMap<(GroupKey, NodeId), Role>,
+    redirects: Redirects,
 }
 
 /// So long after the start no window opens by itself but those an interval brings: a crash loop of ours must not open one after
@@ -88,6 +92,7 @@ impl Conductor {
             hot,
             started: None,
             roles: HashMap::new(),
+            redirects: Redirects::default(),
         }
     }
 
@@ -124,10 +129,12 @@ impl Conductor {
             Event::Discovered { group, .. } => {
                 let is_there = |node: &NodeId| group.nodes().any(|(_, known)| &known.id == node);
                 self.roles.retain(|(key, node), _| key != &group.key || is_there(node));
+                self.redirects.retain(&group.key, is_there);
                 vec![Action::Watch(group.clone())]
             }
             Event::GroupRemoved(group) => {
                 self.roles.retain(|(key, _), _| key != group);
+                self.redirects.retain(group, |_| false);
                 Vec::new()
             }
             Event::Polled {
@@ -138,7 +145,12 @@ impl Conductor {
             } => {
                 let before = self.roles.insert((group.clone(), node.clone()), answer.role);
                 let changed = before.is_some_and(|before| before != answer.role);
-                changed.then(|| Action::LookAgain(group.clone())).into_iter().collect()
+                let moved = self.redirects.take(group, node, &answer.reading, now);
+                match (changed, moved) {
+                    (true, _) => vec![Action::LookAgain(group.clone())],
+                    (false, true) => vec![Action::AskForSlots(group.clone())],
+                    (false, false) => Vec::new(),
+                }
             }
             Event::WindowClosed(window) => {
                 self.judge(&window.group, &window.node, Outcome::of(window.end), now);

@@ -1,13 +1,11 @@
 //! Where a group's nodes are, asked again and again: the shell around the pure parts of [`crate::discovery`].
 
-use std::collections::BTreeMap;
-
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::discovery::fixed;
 use crate::metrics::ledger::Event;
-use crate::model::{Endpoint, Group, GroupKey, ShardId, SlotSet};
+use crate::model::{Endpoint, Group, GroupKey, ShardId};
 use crate::node::survey::{self, Reach, SurveyError, survey};
 
 use super::clock::Clock;
@@ -37,29 +35,24 @@ pub enum Source {
 
 /// Looks where the group's nodes are now, and tells; what was known before helps to keep names.
 pub async fn discover(watch: &Watch, previous: Option<Group>, clock: Clock, events: &mpsc::Sender<Event>) {
-    match &watch.source {
-        Source::Given(nodes) => {
-            let group = fixed::group(watch.key.clone(), nodes);
-            // Nobody waits for the slots: the nodes are known, and the first one asked may hang.
-            tell(events, of(watch, Ok(group.clone()), clock)).await;
-            let owned = survey::slots(&watch.reach, &group).await;
-            if !owned.is_empty() {
-                tell(events, of(watch, Ok(with_slots(group, owned)), clock)).await;
-            }
-        }
-        Source::Known(group) => tell(events, of(watch, Ok(group.clone()), clock)).await,
+    let mut group = match &watch.source {
+        Source::Given(nodes) => fixed::group(watch.key.clone(), nodes),
+        Source::Known(group) => group.clone(),
         Source::Seeds(seeds) => {
             let found = survey(&watch.reach, &watch.key, seeds, previous.as_ref()).await;
-            tell(events, of(watch, found, clock)).await;
+            return tell(events, of(watch, found, clock)).await;
         }
+    };
+    if let Some(previous) = &previous {
+        group.keep_slots(previous);
     }
-}
-
-fn with_slots(mut group: Group, mut owned: BTreeMap<ShardId, SlotSet>) -> Group {
-    for shard in &mut group.shards {
-        shard.slots = owned.remove(&shard.id);
+    // Nobody waits for the slots: the nodes are known, and the first one asked may hang.
+    tell(events, of(watch, Ok(group.clone()), clock)).await;
+    let owned = survey::slots(&watch.reach, &group).await;
+    if !owned.is_empty() {
+        group.set_slots(owned);
+        tell(events, of(watch, Ok(group), clock)).await;
     }
-    group
 }
 
 fn of(watch: &Watch, found: Result<Group, SurveyError>, clock: Clock) -> Event {

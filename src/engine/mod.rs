@@ -11,6 +11,7 @@ mod hearing;
 pub mod live;
 pub mod poller;
 pub mod precheck;
+pub mod redirects;
 mod reload;
 pub mod rest;
 pub mod round;
@@ -143,7 +144,7 @@ struct Engine {
     searches: Searches,
     /// When each configured group was last asked for.
     asked: BTreeMap<GroupKey, Instant>,
-    /// Configured groups in which roles moved since.
+    /// Configured groups in which roles or slots moved since.
     moved: BTreeSet<GroupKey>,
     pollers: BTreeMap<(GroupKey, NodeId), Poller>,
     windows: JoinSet<()>,
@@ -224,6 +225,11 @@ impl Engine {
                 Action::Open(plan) => self.open(plan),
                 Action::LookAgain(group) => {
                     if !self.searches.want(&group) {
+                        self.moved.insert(group);
+                    }
+                }
+                Action::AskForSlots(group) => {
+                    if !self.searches.ask_for_slots(&group) {
                         self.moved.insert(group);
                     }
                 }
@@ -390,6 +396,12 @@ impl Engine {
             News::RoundsDue(place) => {
                 for group in self.searches.groups(place) {
                     self.take(Happening::RoundDue(group));
+                }
+            }
+            News::Owned(group, owned) => {
+                if let Some(group) = self.searches.own(&group, owned) {
+                    let at = self.clock.now();
+                    self.take(Happening::Told(Event::Discovered { group, at }));
                 }
             }
             News::Looked(place, outcome) => {

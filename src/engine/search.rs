@@ -2,21 +2,21 @@
 //!
 //! One selection may mean several groups, which come and go. What is known of them stands while AWS fails.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
-
-use tokio::task::JoinSet;
 
 use super::clock::Clock;
 use crate::discovery::elasticache::{self, AwsError, Found, Kind, Listing, Selection, SharedAccount};
+use crate::discovery::instance::Instance;
 use crate::model::{Group, GroupKey, Node};
-use crate::node::survey::{self, Reach};
+use crate::node::survey::Reach;
 use crate::node::{
     Accounts, AuthSettings, AwsIdentity, Credentials, Dialer, LinkSettings, Network, Pace, TlsError, TlsSettings,
 };
 
-/// How many groups are asked for their slots at once.
-const ASKED_AT_ONCE: usize = 16;
+/// AWS refuses such users without encryption in transit, so nobody can have meant it.
+const BARE_TOKEN: &str = "auth.iam_user needs TLS, and AWS says that this cache has no encryption in transit; turn that on, or \
+                          give another way in as groups.auth";
 
 /// What is looked for in one region of one account.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Search {
     pub account: SharedAccount,
     /// What is looked for; where two mean the same cache, the first has it.
     pub wanted: Vec<Wanted>,
+    /// Which of several hotshards this is: what it finds is divided among them.
+    pub instance: Instance,
     /// How patient we are with nodes.
     pub patience: Duration,
     /// How many connections may be opened.
@@ -51,6 +53,13 @@ pub struct Sighting {
     pub found: Found,
     /// How it is reached.
     pub reach: Reach,
+}
+
+impl Sighting {
+    /// Whether its nodes can tell which slots they own: AWS doesn't always know, and not at once.
+    pub fn has_slots(&self) -> bool {
+        self.found.kind == Kind::ClusterMode
+    }
 }
 
 /// Groups that were found, each under its own name.
@@ -83,14 +92,15 @@ pub async fn look(search: &Search, previous: &Sightings) -> Result<Looked, AwsEr
     let mut looked = Looked::default();
     for wanted in &search.wanted {
         let found = elasticache::find(account, &listing, &wanted.selection).await?;
-        if found.is_empty() {
+        if found.is_empty() && search.instance.owns(&wanted.key) {
             looked.missing.push(absence(wanted, &listing));
         }
-        for found in found {
+        // Each group of a glob has an owner of its own.
+        let owned = found.into_iter().filter(|found| search.instance.owns(&found.group.key));
+        for found in owned {
             take(search, wanted, found, previous, &mut looked);
         }
     }
-    ask_for_slots(&mut looked.sightings).await;
     Ok(looked)
 }
 
@@ -125,26 +135,28 @@ fn take(search: &Search, wanted: &Wanted, mut found: Found, previous: &Sightings
         keep_unlisted(&mut found, &before.found.group);
     }
     let same = before.filter(|before| before.found.tls == found.tls && before.found.kind == found.kind);
+    let encrypted = wanted.tls.enabled.unwrap_or(found.tls);
     let reach = match same {
         Some(before) => Ok(before.reach.clone()),
-        None => reach(search, wanted, &found),
+        None if wanted.auth.iam_user.is_some() && !encrypted => Err(BARE_TOKEN.to_owned()),
+        None => reach(search, wanted, &found, encrypted).map_err(|error| error.to_string()),
     };
     match reach {
         Ok(reach) => {
             looked.sightings.insert(key, Sighting { found, reach });
         }
-        Err(error) => looked.missing.push(Missing {
+        Err(text) => looked.missing.push(Missing {
             key,
             reason: "tls",
-            text: error.to_string(),
+            text,
         }),
     }
 }
 
 /// How the nodes of a cache are reached: in TLS when AWS says so, unless the settings say otherwise.
-fn reach(search: &Search, wanted: &Wanted, found: &Found) -> Result<Reach, TlsError> {
+fn reach(search: &Search, wanted: &Wanted, found: &Found, encrypted: bool) -> Result<Reach, TlsError> {
     let (patience, pace) = (search.patience, search.pace.clone());
-    let network = if wanted.tls.enabled.unwrap_or(found.tls) {
+    let network = if encrypted {
         Network::encrypted(&wanted.tls, patience, pace)?
     } else {
         Network::plain(patience, pace)
@@ -174,34 +186,5 @@ fn keep_unlisted(found: &mut Found, before: &Group) {
         shard.nodes.extend(kept.cloned());
         shard.nodes.sort_by(|one, other| one.id.cmp(&other.id));
         shard.nodes.dedup_by(|one, other| one.id == other.id);
-    }
-}
-
-/// AWS doesn't always say which slots a shard owns; the cluster itself does.
-async fn ask_for_slots(sightings: &mut Sightings) {
-    let lacks = |sighting: &Sighting| {
-        let shards = &sighting.found.group.shards;
-        sighting.found.kind == Kind::ClusterMode && shards.iter().any(|shard| shard.slots.is_none())
-    };
-    let mut waiting: VecDeque<(Reach, Group)> = sightings
-        .values()
-        .filter(|sighting| lacks(sighting))
-        .map(|sighting| (sighting.reach.clone(), sighting.found.group.clone()))
-        .collect();
-    let mut asked = JoinSet::new();
-    loop {
-        while asked.len() < ASKED_AT_ONCE
-            && let Some((reach, group)) = waiting.pop_front()
-        {
-            asked.spawn(async move { (group.key.clone(), survey::slots(&reach, &group).await) });
-        }
-        let Some(answer) = asked.join_next().await else { return };
-        let (key, slots) = answer.expect("a question neither panics nor is cancelled");
-        let Some(sighting) = sightings.get_mut(&key) else {
-            continue;
-        };
-        for shard in &mut sighting.found.group.shards {
-            shard.slots = shard.slots.take().or_else(|| slots.get(&shard.id).cloned());
-        }
     }
 }

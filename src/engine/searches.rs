@@ -1,5 +1,6 @@
 //! The searches that run: when AWS is asked again, and what came of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -9,7 +10,8 @@ use tracing::warn;
 
 use super::search::{Looked, Missing, Search, Sighting, Sightings, look};
 use crate::discovery::elasticache::AwsError;
-use crate::model::GroupKey;
+use crate::model::{Group, GroupKey, ShardId, SlotSet};
+use crate::node::survey;
 use crate::schedule::{Schedule, Scheduler};
 
 /// AWS isn't asked again sooner, however many nodes change their role: it throttles.
@@ -23,6 +25,8 @@ const NEWS_WAITING: usize = 64;
 pub(super) enum News {
     /// A look is over.
     Looked(usize, Result<Looked, AwsError>),
+    /// A group's nodes were asked which slots its shards own.
+    Owned(GroupKey, BTreeMap<ShardId, SlotSet>),
     /// The schedule says that rounds are due for all its groups.
     RoundsDue(usize),
 }
@@ -35,6 +39,8 @@ pub(super) struct Searches {
     due: mpsc::Receiver<usize>,
     rounds: Scheduler<usize>,
     looks: JoinSet<()>,
+    /// Groups whose nodes are being asked for their slots.
+    asked: BTreeSet<GroupKey>,
 }
 
 struct Searching {
@@ -78,6 +84,7 @@ impl Searches {
             due,
             rounds: Scheduler::new(ticks),
             looks: JoinSet::new(),
+            asked: BTreeSet::new(),
         }
     }
 
@@ -158,8 +165,9 @@ impl Searches {
 
     /// How what one search looks for is called until it is found.
     pub(super) fn names(&self, place: usize) -> Vec<GroupKey> {
-        let wanted = self.all[place].search.wanted.iter();
-        wanted.map(|wanted| wanted.key.clone()).collect()
+        let Search { wanted, instance, .. } = &self.all[place].search;
+        let owned = wanted.iter().filter(|wanted| instance.owns(&wanted.key));
+        owned.map(|wanted| wanted.key.clone()).collect()
     }
 
     /// Takes what a look brought, less what another search found first; returns the groups that are gone.
@@ -169,9 +177,42 @@ impl Searches {
                 sightings.retain(|key, _| !searching.sightings.contains_key(key));
             }
         }
+        for (key, sighting) in &mut sightings {
+            if let Some(known) = self.all[place].sightings.get(key) {
+                sighting.found.group.keep_slots(&known.found.group);
+            }
+        }
         let before = std::mem::replace(&mut self.all[place].sightings, sightings);
+        for group in self.groups(place) {
+            // Nobody waits for the slots: the nodes are known, and the first one asked may hang.
+            self.ask_for_slots(&group);
+        }
         let now = &self.all[place].sightings;
         before.into_keys().filter(|key| !now.contains_key(key)).collect()
+    }
+
+    /// Asks the nodes of a group who owns which slots, unless they are being asked; `false` if no search found it.
+    pub(super) fn ask_for_slots(&mut self, group: &GroupKey) -> bool {
+        let Some(sighting) = self.sighting(group) else {
+            return false;
+        };
+        if sighting.has_slots() && !self.asked.contains(group) {
+            self.looks.spawn(ask(sighting.clone(), self.news.clone()));
+            self.asked.insert(group.clone());
+        }
+        true
+    }
+
+    /// Takes the slots that a group's nodes told; the group as it is then, if it is still there.
+    pub(super) fn own(&mut self, group: &GroupKey, owned: BTreeMap<ShardId, SlotSet>) -> Option<Group> {
+        self.asked.remove(group);
+        let mut finders = self.all.iter_mut();
+        let sighting = finders.find_map(|searching| searching.sightings.get_mut(group))?;
+        if owned.is_empty() {
+            return None;
+        }
+        sighting.found.group.set_slots(owned);
+        Some(sighting.found.group.clone())
     }
 
     /// Remembers what can't be watched, and tells of each whether that is news.
@@ -212,4 +253,11 @@ impl Searches {
             let _ = news.send(News::Looked(place, looked)).await;
         });
     }
+}
+
+async fn ask(sighting: Sighting, news: mpsc::Sender<News>) {
+    let group = &sighting.found.group;
+    let owned = survey::slots(&sighting.reach, group).await;
+    // The engine outlives its questions.
+    let _ = news.send(News::Owned(group.key.clone(), owned)).await;
 }

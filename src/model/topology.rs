@@ -1,5 +1,6 @@
 //! What a cluster looks like: a group of shards, each with its nodes and slots.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,23 @@ impl Group {
         self.shards
             .iter()
             .flat_map(|shard| shard.nodes.iter().map(move |node| (shard, node)))
+    }
+
+    /// What was known of a shard's slots stands until somebody tells otherwise.
+    pub fn keep_slots(&mut self, before: &Self) {
+        for shard in &mut self.shards {
+            let known = before.shards.iter().find(|known| known.id == shard.id);
+            if let Some(slots) = known.and_then(|known| known.slots.clone()) {
+                shard.slots = Some(slots);
+            }
+        }
+    }
+
+    /// These shards own these slots now; of others what is known stands.
+    pub fn set_slots(&mut self, mut owned: BTreeMap<ShardId, SlotSet>) {
+        for shard in &mut self.shards {
+            shard.slots = owned.remove(&shard.id).or(shard.slots.take());
+        }
     }
 }
 

@@ -143,19 +143,11 @@ async fn crash_and_restart(cluster: &Cluster, shard: &Shard, daemon: &Hotshard) 
 async fn reshard(cluster: &Cluster, keys: &[Vec<String>], daemon: &Hotshard) {
     let of_key = async |key: &String| cluster.shard_of(key).await;
     let (from, to) = (of_key(&keys[0][0]).await, of_key(&keys[1][0]).await);
-    let [source, target] = [&cluster.servers[from.primary], &cluster.servers[to.primary]];
+    let target = &cluster.servers[to.primary];
     let used = cluster.slots_of(&keys[0]).await;
-    let name = async |server: &Server| server.call(&["CLUSTER", "MYID"]).await.text();
-    let (giver, taker) = (name(source).await, name(target).await);
     let free = from.slots.iter().cloned().flatten().filter(|slot| !used.contains(slot));
     for slot in free.take(MOVED) {
-        let slot = slot.to_string();
-        // The taker must have been importing: that makes its claim newer than the giver's.
-        target.call(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &giver]).await;
-        source.call(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &taker]).await;
-        for server in [target, source] {
-            server.call(&["CLUSTER", "SETSLOT", &slot, "NODE", &taker]).await;
-        }
+        cluster.move_slot(slot, &from, &to).await;
     }
     let slots = |shard: &Shard| -> usize { shard.slots.iter().map(|range| range.clone().count()).sum() };
     let expected = slots(&to) + MOVED;

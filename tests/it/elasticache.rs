@@ -1,10 +1,12 @@
 //! Groups that AWS knows: from its answers to real local servers to metrics.
 
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use aws_credential_types::Credentials as AwsCredentials;
 use hotshard::discovery::elasticache::SharedAccount;
-use hotshard::model::{GroupId, Timestamp};
+use hotshard::discovery::instance::Instance;
+use hotshard::model::{GroupId, GroupKey, Region, Timestamp};
 use hotshard::node::iam::{self, IamLogin};
 use hotshard::node::survey::Reach;
 use hotshard::node::{Accounts, AuthSettings, AwsIdentity, Credentials, Dialer, Network, Pace};
@@ -13,8 +15,10 @@ use secrecy::ExposeSecret;
 use crate::cli::{hotshard, told};
 use crate::connecting::SETTINGS;
 use crate::harness::aws::{Aws, Member, REGION, ReplicationGroup, VARIABLES, endpoint_xml, result};
-use crate::harness::cluster::Cluster;
+use crate::harness::cluster::{Cluster, Shard};
+use crate::harness::figures::Figures;
 use crate::harness::hotshard::Hotshard;
+use crate::harness::resp::Value;
 use crate::harness::server::Server;
 use crate::harness::wait::eventually;
 
@@ -72,7 +76,7 @@ fn alone(id: &str, server: &Server) -> ReplicationGroup {
 }
 
 /// Waits until the metrics hold all of `there` and none of `gone`.
-async fn metrics(hotshard: &Hotshard, there: &[String], gone: &[&str]) -> String {
+pub(crate) async fn metrics(hotshard: &Hotshard, there: &[String], gone: &[&str]) -> String {
     let complete = async || {
         let metrics = hotshard.metrics().await;
         match there.iter().find(|line| !metrics.contains(line.as_str())) {
@@ -86,7 +90,7 @@ async fn metrics(hotshard: &Hotshard, there: &[String], gone: &[&str]) -> String
     eventually("the metrics say so", DEADLINE, complete).await
 }
 
-fn group_label(id: &str) -> String {
+pub(crate) fn group_label(id: &str) -> String {
     format!("region=\"{REGION}\",replication_group=\"{id}\"")
 }
 
@@ -152,6 +156,18 @@ async fn groups_of_a_glob_come_and_go_and_stay_while_aws_fails() {
     aws.hold(&[alone("shop-a", &first), alone("shop-b", &second)]);
     metrics(&hotshard, &[up("shop-a"), up("shop-b")], &[]).await;
 
+    let last_success = async || {
+        let labels = [("replication_group", "shop-b")];
+        let figures = Figures::of(hotshard.metrics().await);
+        figures.value("hotshard_discovery_last_success_timestamp_seconds", &labels)
+    };
+    aws.refuse("DescribeCacheClusters", "Throttling");
+    let throttled = format!(
+        "hotshard_discovery_failures_total{{{},reason=\"throttled\"}}",
+        group_label("shop-b")
+    );
+    metrics(&hotshard, &[throttled], &[]).await;
+    let known_since = last_success().await;
     for code in ["Throttling", "InternalFailure", "AccessDenied"] {
         aws.refuse("DescribeCacheClusters", code);
         let reason = match code {
@@ -171,6 +187,7 @@ async fn groups_of_a_glob_come_and_go_and_stay_while_aws_fails() {
         group_label("shop-b")
     );
     metrics(&hotshard, &[up("shop-a"), up("shop-b"), malformed], &[]).await;
+    assert_eq!(last_success().await, known_since, "the age of what is known shows");
 
     aws.hold(&[alone("shop-b", &second)]);
     metrics(&hotshard, &[up("shop-b")], &["shop-a"]).await;
@@ -205,6 +222,171 @@ async fn a_serverless_cache_is_polled_and_gets_no_window() {
     ];
     metrics(&hotshard, &expected, &["hotshard_window_last_end_timestamp_seconds{"]).await;
     hotshard.stop().await;
+}
+
+/// Takes connections and never says a word.
+fn silent() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").expect("a free port")
+}
+
+#[tokio::test]
+async fn nodes_that_hang_delay_neither_their_group_nor_another() {
+    let (first, second) = (Server::redis().start().await, Server::redis().start().await);
+    let hanging: Vec<TcpListener> = (0..3).map(|_| silent()).collect();
+    let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
+    let member = |id: &str, address| Member {
+        id: id.into(),
+        address: Some(address),
+        role: None,
+    };
+    let members = |shard: &str, addresses: [SocketAddr; 2]| {
+        let named = addresses.into_iter().enumerate();
+        let members = named.map(|(number, address)| member(&format!("orders-{shard}-00{}", number + 1), address));
+        (shard.to_owned(), members.collect())
+    };
+    let aws = Aws::start().await;
+    // Whoever asks the nodes in the order of their names meets the three first.
+    let orders = ReplicationGroup {
+        id: "orders".into(),
+        cluster_mode: true,
+        tls: false,
+        shards: vec![
+            members("0001", [address(&hanging[0]), address(&hanging[1])]),
+            members("0002", [address(&hanging[2]), first.address]),
+        ],
+    };
+    aws.hold(&[orders, alone("shop", &second)]);
+    let groups = "[[groups]]\nid = \"orders\"\n[[groups]]\nid = \"shop\"\n";
+    let config = config(&aws, groups).replace("[poll]\n", "[poll]\ntimeout = \"60s\"\n");
+    let variables: Vec<(&str, &str)> = VARIABLES.into_iter().chain([("TOKEN", PASSWORD)]).collect();
+    let hotshard = Hotshard::serve_with(&config, &variables).await;
+    let up = |group: &str, shard: &str, node: &str| {
+        let group = group_label(group);
+        format!("hotshard_node_up{{{group},shard=\"{shard}\",node=\"{node}\"}} 1\n")
+    };
+    let expected = [up("orders", "0002", "orders-0002-002"), up("shop", "0001", "shop-001")];
+    // Three time-outs would be three minutes.
+    metrics(&hotshard, &expected, &[]).await;
+    hotshard.stop().await;
+}
+
+#[tokio::test]
+async fn slots_that_moved_are_known_when_the_first_client_is_sent_elsewhere() {
+    let cluster = Cluster::of(Server::redis().password(PASSWORD)).await;
+    let aws = Aws::start().await;
+    aws.hold(&[described("orders", &cluster).await]);
+    let config = config(&aws, "[[groups]]\nid = \"orders\"\n").replace("\"1s\"\n[poll]", "\"1h\"\n[poll]");
+    let variables: Vec<(&str, &str)> = VARIABLES.into_iter().chain([("TOKEN", PASSWORD)]).collect();
+    let hotshard = Hotshard::serve_with(&config, &variables).await;
+    let before = cluster.shards().await;
+    let size = |shard: &Shard| -> usize { shard.slots.iter().map(|range| range.clone().count()).sum() };
+    let expect = async |moved: usize| {
+        let slots = |number: usize, slots| {
+            let orders = group_label("orders");
+            format!("hotshard_shard_slots{{{orders},shard=\"000{number}\"}} {slots}\n")
+        };
+        let expected = [slots(1, size(&before[0]) - moved), slots(2, size(&before[1]) + moved)];
+        metrics(&hotshard, &expected, &[]).await;
+    };
+    expect(0).await;
+    let slot = *before[0].slots[0].start();
+    cluster.move_slot(slot, &before[0], &before[1]).await;
+    let (mut key, mut found) = (0, String::new());
+    while found.is_empty() {
+        let name = format!("key:{key}");
+        if cluster.slots_of(std::slice::from_ref(&name)).await == [slot] {
+            found = name;
+        }
+        key += 1;
+    }
+    let mut client = cluster.servers[before[0].primary].connect().await;
+    let answer = client.call(&["GET", &found]).await.expect("it answers");
+    assert!(
+        matches!(&answer, Value::Error(text) if text.starts_with("MOVED")),
+        "{answer:?}"
+    );
+    expect(1).await;
+    assert_eq!(
+        aws.calls("DescribeReplicationGroups"),
+        1,
+        "AWS has nothing to do with it"
+    );
+    hotshard.stop().await;
+}
+
+#[tokio::test]
+async fn each_group_of_a_glob_is_watched_by_one_instance() {
+    let server = Server::redis().password(PASSWORD).start().await;
+    let aws = Aws::start().await;
+    let ids: Vec<String> = (0..8).map(|number| format!("shop-{number}")).collect();
+    let groups: Vec<ReplicationGroup> = ids.iter().map(|id| alone(id, &server)).collect();
+    aws.hold(&groups);
+    let config = config(&aws, "[[groups]]\nid = \"shop-*\"\n[[groups]]\nid = \"none\"\n");
+    let owned = |index: u32, id: &str| {
+        let group = GroupKey {
+            region: Region::new(REGION),
+            id: GroupId::new(id),
+        };
+        Instance::new(index, 2).expect("one of two").owns(&group)
+    };
+    let mut told_missing = 0;
+    for index in 0..2 {
+        let number = index.to_string();
+        let own = [
+            ("TOKEN", PASSWORD),
+            ("HOTSHARD_INSTANCE_COUNT", "2"),
+            ("HOTSHARD_INSTANCE_INDEX", &number),
+        ];
+        let variables: Vec<(&str, &str)> = VARIABLES.into_iter().chain(own).collect();
+        let hotshard = Hotshard::serve_with(&config, &variables).await;
+        let (ours, others): (Vec<&String>, Vec<&String>) = ids.iter().partition(|id| owned(index, id));
+        assert!(!ours.is_empty() && !others.is_empty(), "{ours:?} {others:?}");
+        let up = |id: &&String| {
+            let group = group_label(id);
+            format!("hotshard_node_up{{{group},shard=\"0001\",node=\"{id}-001\"}} 1\n")
+        };
+        let expected: Vec<String> = ours.iter().map(up).collect();
+        let others: Vec<String> = others.iter().map(|id| group_label(id)).collect();
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        let metrics = metrics(&hotshard, &expected, &others).await;
+        told_missing += usize::from(metrics.contains(&group_label("none")));
+        hotshard.stop().await;
+    }
+    assert_eq!(told_missing, 1, "who isn't there is missed by one of them");
+}
+
+#[tokio::test]
+async fn endpoints_lists_what_was_found_and_says_what_was_not() {
+    let server = Server::redis().start().await;
+    let aws = Aws::start().await;
+    aws.hold(&[alone("orders", &server)]);
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("h.toml");
+    let groups = format!(
+        "[[groups]]\nid = \"orders\"\n[[groups]]\nid = \"carts\"\n[[groups]]\nid = \"near\"\nendpoints = [\"{}\"]\n\
+         [[groups]]\nid = \"far\"\nendpoints = [\"127.0.0.1:1\"]\n",
+        server.address
+    );
+    std::fs::write(
+        &file,
+        config(&aws, &groups).replace("[auth]\npassword_env = \"TOKEN\"\n", ""),
+    )
+    .expect("it can be written");
+    let mut command = hotshard(&["endpoints", "--config", &file.display().to_string(), "-f", "endpoints"]);
+    command.envs(VARIABLES);
+    let said = tokio::task::spawn_blocking(move || told(&mut command))
+        .await
+        .expect("it ends");
+    let (here, place) = (server.address, "no cache of this region and account is called so");
+    assert_eq!(
+        said,
+        format!(
+            "{here}:0001\n{here}:0001\n\
+             hotshard: far: no node of far could be asked for its topology (1 tried): cannot reach 127.0.0.1:1: connection refused; \
+             check the port and that the server runs\n\
+             hotshard: {REGION}/carts: {place}; check id, region, profile and role_arn\nexit code 1\n"
+        )
+    );
 }
 
 #[tokio::test]
@@ -299,10 +481,41 @@ async fn a_server_takes_the_token_that_iam_makes() {
         settings: SETTINGS,
     };
     let endpoint = server.address.to_string().parse().expect("an address is an endpoint");
-    reach("orders")
-        .link(&endpoint)
+    let orders = reach("orders");
+    let mut link = orders.link(&endpoint).await.expect("the token is the password");
+    let logins = async || server.calls().await["auth"];
+    let first = logins().await;
+    // Eleven hours, of which none is waited for.
+    let later = async |hours: u64| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(hours * 3600)).await;
+        tokio::time::resume();
+    };
+    later(10).await;
+    link.stay_logged_in(&orders.credentials).await.expect("nothing is due");
+    assert_eq!(logins().await, first, "it isn't time yet");
+    later(1).await;
+    link.stay_logged_in(&orders.credentials)
         .await
-        .expect("the token is the password");
+        .expect("the token still is the password");
+    assert_eq!(logins().await, first + 1, "it logs in again before the twelfth hour");
+    later(10).await;
+    link.stay_logged_in(&orders.credentials).await.expect("nothing is due");
+    assert_eq!(logins().await, first + 1, "the hours are counted anew");
+    later(1).await;
+    server
+        .call(&["ACL", "SETUSER", "watcher", "resetpass", ">another"])
+        .await;
+    let lapsed = link
+        .stay_logged_in(&orders.credentials)
+        .await
+        .expect_err("the user has another password");
+    assert!(
+        lapsed
+            .to_string()
+            .contains("refused the password made by IAM for user watcher"),
+        "{lapsed}"
+    );
     let refused = reach("carts")
         .link(&endpoint)
         .await

@@ -367,8 +367,13 @@ async fn a_wrong_password_is_named_but_never_shown() {
             "{said:?}"
         );
     };
-    let said = Run::new().finish(&["-e", &seed, "-d", "1", "-p", "wrong-4711"]).await;
+    let run = Run::new();
+    let said = run.finish(&["-e", &seed, "-d", "1", "-p", "wrong-4711"]).await;
     check(&said, "refused the password given");
+    assert!(
+        !run.folder.path().join("reports").exists(),
+        "nothing to report makes no folder"
+    );
     assert!(said.stderr.contains("--password-file"), "it warns: {said:?}");
     let said = Run::new()
         .finish(&["-e", &replica, "-d", "1", "-p", "wrong-4711"])
@@ -436,6 +441,8 @@ fn wrong_usage_and_an_unknown_place_are_said_before_anything_is_looked_at() {
         let said: Said = run.start(arguments).wait_with_output().expect("it ends").into();
         assert_eq!(said.code, Some(code), "{said:?}");
         assert!(said.stderr.contains(why), "{why}: {said:?}");
+        let left = fs::read_dir(run.folder.path()).expect("a folder").count();
+        assert_eq!(left, 0, "{arguments:?} left something behind");
     };
     check(&[], 2, "there is nothing to watch");
     check(&["-e", "nowhere"], 2, "has no port");
@@ -447,6 +454,11 @@ fn wrong_usage_and_an_unknown_place_are_said_before_anything_is_looked_at() {
         "cannot be used with",
     );
     check(&["-e", "127.0.0.1:1", "-d", "1"], 3, "connection refused");
+    check(
+        &["-e", "127.0.0.1:1", "--iam-user", "watcher"],
+        2,
+        "set tls.enabled = true (--tls)",
+    );
     check(&["-e", "h:1", "-o", "/proc/nowhere"], 1, "--output-dir");
 }
 

@@ -19,9 +19,16 @@ const FILES: [(&str, Format, &str); 4] = [
     ("data", Format::Json, "json"),
 ];
 
+/// Where raw logs go, within the folder of reports.
+const RAW_LOGS: &str = "raw_logs";
+
 /// Where reports are written.
 #[derive(Debug)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder {
+    path: PathBuf,
+    /// What wasn't there before us, the innermost first.
+    made: Vec<PathBuf>,
+}
 
 impl Folder {
     /// Makes it if need be: a folder that can't be written is known before anything is looked at.
@@ -32,16 +39,29 @@ impl Folder {
                 path.display()
             )
         };
+        let made = [path.join(RAW_LOGS), path.to_owned()];
+        let made = made.into_iter().filter(|folder| !folder.exists()).collect();
         fs::create_dir_all(path).with_context(cure)?;
         let trial = path.join(format!(".hotshard-{}", std::process::id()));
         File::create(&trial).with_context(cure)?;
         fs::remove_file(&trial).with_context(cure)?;
-        Ok(Self(path.to_owned()))
+        Ok(Self {
+            path: path.to_owned(),
+            made,
+        })
     }
 
     /// Where raw logs go.
     pub(super) fn raw_logs(&self) -> PathBuf {
-        self.0.join("raw_logs")
+        self.path.join(RAW_LOGS)
+    }
+
+    /// Takes away the folders that were made for what then didn't come.
+    pub(super) fn tidy(&self) {
+        for folder in &self.made {
+            // It is kept if there is anything in it.
+            let _ = fs::remove_dir(folder);
+        }
     }
 
     /// Writes the report in every format, and tells where.
@@ -49,7 +69,7 @@ impl Folder {
         let stem = file_stem(report.group.as_str(), at);
         let mut written = Vec::new();
         for (begin, format, end) in FILES {
-            let path = self.0.join(format!("{begin}_{stem}.{end}"));
+            let path = self.path.join(format!("{begin}_{stem}.{end}"));
             let text = render(report, format, Look::default());
             write_whole(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
             written.push(path);

@@ -92,7 +92,9 @@ pub(super) fn run(args: &MonitorArgs) -> anyhow::Result<Outcome> {
     let ended = runtime.block_on(round.run(found));
     let (kept, raw) = (keeping.finish(), raw_thread.map(RawThread::join));
     tell_kept(kept.as_ref(), raw.as_ref());
-    args.tell(ended?, absent, &folder)
+    let outcome = ended.and_then(|ended| args.tell(ended, absent, &folder));
+    folder.tidy();
+    outcome
 }
 
 impl MonitorArgs {

@@ -1,6 +1,5 @@
 //! What the command line says about the cluster and the way in, laid over the settings.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,11 +7,11 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use secrecy::SecretString;
 
-use crate::cli::{SettingsArgs, UsageError};
+use crate::cli::SettingsArgs;
+use crate::cli::found::named;
 use crate::config::{GroupSettings, Settings};
 use crate::engine::settings::NodeChoice;
 use crate::model::written::parse_duration;
-use crate::model::{GroupId, Region};
 use crate::node::{AuthSettings, Credentials, TlsSettings};
 use crate::schedule::Schedule;
 
@@ -93,6 +92,7 @@ impl Target {
         self.choose_groups(&mut settings)?;
         settings.require_groups()?;
         self.way_in(&mut settings);
+        settings.refuse_bare_tokens()?;
         let [window, poll, log] = unwritten;
         settings.monitor.window = match self.duration {
             Some(span) => span,
@@ -145,21 +145,13 @@ impl Target {
                 return Ok(());
             }
         }
-        let group = GroupSettings {
-            id: GroupId::new(self.cluster.as_deref().unwrap_or("endpoints")),
-            name: None,
-            region: Region::new(self.region.as_deref().unwrap_or_default()),
-            profile: self.profile.clone(),
-            role_arn: None,
-            tags: BTreeMap::new(),
-            endpoints: self.endpoints.clone(),
-            auth: None,
-            tls: None,
-        };
-        if let Err(problems) = group.members() {
-            let texts: Vec<String> = problems.into_iter().map(|(_, text)| text).collect();
-            return Err(UsageError(format!("--endpoint: {}", texts.join("; "))).into());
-        }
+        let (cluster, region, profile) = (&self.cluster, &self.region, &self.profile);
+        let group = named(
+            cluster.as_deref(),
+            region.as_deref(),
+            profile.as_deref(),
+            &self.endpoints,
+        )?;
         settings.groups = vec![group];
         Ok(())
     }

@@ -110,6 +110,20 @@ impl Cluster {
         shards
     }
 
+    /// Gives a slot that holds no key to another shard.
+    pub(crate) async fn move_slot(&self, slot: u16, from: &Shard, to: &Shard) {
+        let [source, target] = [&self.servers[from.primary], &self.servers[to.primary]];
+        let name = async |server: &Server| server.call(&["CLUSTER", "MYID"]).await.text();
+        let (giver, taker) = (name(source).await, name(target).await);
+        let slot = slot.to_string();
+        // The taker must have been importing: that makes its claim newer than the giver's.
+        target.call(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &giver]).await;
+        source.call(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &taker]).await;
+        for server in [target, source] {
+            server.call(&["CLUSTER", "SETSLOT", &slot, "NODE", &taker]).await;
+        }
+    }
+
     /// The shard that owns `key`, by the server's own reckoning.
     pub(crate) async fn shard_of(&self, key: &str) -> Shard {
         let slot = self.slots_of(&[key.to_owned()]).await[0];
