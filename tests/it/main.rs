@@ -26,6 +26,7 @@ mod layering;
 mod live_page;
 mod manual;
 mod monitor;
+mod moto;
 mod planted;
 mod privacy;
 mod pushing;

@@ -10,6 +10,7 @@ pub(crate) mod collector;
 pub(crate) mod figures;
 pub(crate) mod hotshard;
 pub(crate) mod http;
+pub(crate) mod moto;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod prometheus;

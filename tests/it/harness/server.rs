@@ -112,8 +112,8 @@ impl ServerPlan {
         let mut arguments: Vec<String> = Vec::new();
         let mut set = |directive: &str, value: &str| {
             arguments.push(format!("--{directive}"));
-            // A user's rules and a class's limits are several words to the server.
-            let words = if ["user", "client-output-buffer-limit"].contains(&directive) {
+            // A user's rules, a class's limits and addresses are several words to the server.
+            let words = if ["user", "client-output-buffer-limit", "bind"].contains(&directive) {
                 value.split(' ').collect()
             } else {
                 vec![value]
