@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::analysis::keyspec::{Commands, Walk};
 use crate::analysis::line::{Head, Line, Source};
 use crate::analysis::pattern::{Normaliser, PatternId};
+use crate::analysis::tally::Upkeep;
 
 /// What is kept of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,13 +33,22 @@ pub(super) struct Key {
 const KEY_MAX: usize = 4096;
 
 impl Row {
-    /// Reads a line, perhaps one whose end was cut off; `None` if it isn't one of MONITOR's.
-    pub(super) fn read(raw: &[u8], commands: &Commands, patterns: &mut Normaliser, with_texts: bool) -> Option<Self> {
+    /// Reads a line, perhaps one whose end was cut off; `None` if it isn't one of MONITOR's, or no load of anybody's.
+    pub(super) fn read(
+        raw: &[u8],
+        commands: &Commands,
+        upkeep: &Upkeep,
+        patterns: &mut Normaliser,
+        with_texts: bool,
+    ) -> Option<Self> {
         let line = Line::parse(raw).ok()?;
         let trimmed = trimmed(raw);
         let source = Head::read(trimmed, 0, trimmed.len()).ok()?.source;
-        let (client, port) = address(&trimmed[source]);
         let arguments: Vec<&[u8]> = line.arguments.map_while(Result::ok).collect();
+        if upkeep.holds(&trimmed[source.clone()], arguments.first()?) {
+            return None;
+        }
+        let (client, port) = address(&trimmed[source]);
         let command = name(&arguments, commands)?;
         let key = first_key(&arguments, commands).map(|key| {
             let key = &key[..key.len().min(KEY_MAX)];
@@ -124,7 +134,13 @@ mod tests {
 
     fn check(line: &str, expected: &str) {
         let mut patterns = Normaliser::new(&PatternSettings::default(), 7);
-        let row = Row::read(line.as_bytes(), &Commands::builtin(), &mut patterns, true);
+        let row = Row::read(
+            line.as_bytes(),
+            &Commands::builtin(),
+            &Upkeep::default(),
+            &mut patterns,
+            true,
+        );
         let shown = row.map_or("nothing".to_owned(), |row| {
             let key = row
                 .key

@@ -5,6 +5,7 @@
 
 mod disk;
 mod elision;
+mod lessons;
 mod line;
 mod past;
 mod query;
@@ -17,11 +18,12 @@ mod store;
 mod trouble;
 mod writer;
 
+pub use lessons::lessons;
 pub use past::{KeptRound, PastRound};
 pub use query::{Answer, Filter, Questions, SQL_TIME_MAX, SqlError};
 pub use raw_log::{RawLog, RawLogs, RawSettings, RawSummary, RawThread, file_stem};
 pub use sample::{Sample, Sampler};
 pub use settings::{ArchiveSettings, Record};
-pub use store::{Kept, Reading, Store};
+pub use store::{Drawn, Kept, Reading, Store};
 pub use trouble::{ArchiveError, Fault};
 pub use writer::{Archive, ArchiveThread, Now};

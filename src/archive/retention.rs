@@ -82,20 +82,23 @@ fn used(connection: &Connection) -> rusqlite::Result<Bytes> {
 /// Deletes a part of a window's lines, or the window itself once none is left.
 fn delete_some(connection: &mut Connection, window: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let chunk: Option<(i64, i64, i64)> = transaction
-        .prepare_cached("SELECT id, first, last FROM chunks WHERE window = ? LIMIT 1")?
-        .query_row([window], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    match chunk {
-        Some((chunk, first, last)) => {
+    // The chunks of a window, and their lines, have numbers without a gap.
+    let first: Option<i64> = transaction
+        .prepare_cached("SELECT min(first) FROM chunks WHERE window = ?")?
+        .query_row([window], |row| row.get(0))?;
+    match first {
+        Some(first) => {
+            let last: i64 = transaction
+                .prepare_cached("SELECT max(last) FROM chunks WHERE window = ?")?
+                .query_row([window], |row| row.get(0))?;
             let until = last.min(first + LINES_A_STEP - 1);
             transaction.execute("DELETE FROM lines WHERE id BETWEEN ? AND ?", [first, until])?;
             transaction.execute("DELETE FROM line_texts WHERE id BETWEEN ? AND ?", [first, until])?;
-            if until == last {
-                transaction.execute("DELETE FROM chunks WHERE id = ?", [chunk])?;
-            } else {
-                transaction.execute("UPDATE chunks SET first = ? WHERE id = ?", [until + 1, chunk])?;
-            }
+            transaction.execute("DELETE FROM chunks WHERE window = ? AND last <= ?", [window, until])?;
+            transaction.execute(
+                "UPDATE chunks SET first = ?2 + 1 WHERE window = ?1 AND first <= ?2",
+                [window, until],
+            )?;
             // What remains of it is no complete record any more.
             transaction.execute(
                 "UPDATE sessions SET complete = 0 WHERE complete AND id = (SELECT session FROM windows WHERE id = ?)",

@@ -12,13 +12,17 @@ use rusqlite::{Connection, OpenFlags};
 use super::trouble::ArchiveError;
 
 /// Each brings a file from the version before to its own; what is written here once never changes.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// Marks a file as an archive of ours (`hsar`).
 const APPLICATION: i64 = 0x6873_6172;
 
 /// How long to wait for another process that holds the file.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens an archive to write it: creates it, readable by its owner alone, or brings it up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, ArchiveError> {
@@ -60,14 +64,19 @@ fn version(connection: &Connection, path: &Path) -> Result<usize, ArchiveError> 
         })
 }
 
+/// Whether it is an archive of ours in its newest form.
+pub(super) fn is_current(connection: &Connection) -> rusqlite::Result<bool> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    Ok(number("application_id")? == APPLICATION && number("user_version")? == MIGRATIONS.len() as i64)
+}
+
 fn prepare(connection: &Connection, version: usize) -> rusqlite::Result<()> {
     if version == 0 {
         // It can't be changed once there is a table.
         connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
     }
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -8192;
-         PRAGMA temp_store = MEMORY",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -8192",
     )?;
     for (number, migration) in (1..).zip(MIGRATIONS).skip(version) {
         // All of it or nothing: a killed process leaves the version before.
@@ -75,7 +84,8 @@ fn prepare(connection: &Connection, version: usize) -> rusqlite::Result<()> {
             "BEGIN IMMEDIATE;\n{migration};\nPRAGMA application_id = {APPLICATION};\nPRAGMA user_version = {number};\nCOMMIT"
         ))?;
     }
-    Ok(())
+    // Not before: a migration may sort more than memory should hold.
+    connection.execute_batch("PRAGMA temp_store = MEMORY")
 }
 
 fn create(path: &Path) -> Result<(), ArchiveError> {
@@ -88,5 +98,91 @@ fn create(path: &Path) -> Result<(), ArchiveError> {
             path: path.into(),
             source,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All lines as people see them, in the order of time.
+    fn seen(connection: &Connection) -> String {
+        let columns = "shard_name, datetime_utc, client_address, client_ip, command, key, key_pattern, args, raw_line";
+        let sql = format!(
+            "SELECT group_concat(line, char(10)) FROM (SELECT concat_ws(' ', {columns}) AS line FROM monitor_logs ORDER BY timestamp)"
+        );
+        connection
+            .query_row(&sql, [], |row| row.get(0))
+            .expect("it is answered")
+    }
+
+    #[test]
+    fn lines_of_the_first_form_are_the_same_in_the_newest() {
+        let connection = Connection::open_in_memory().expect("memory");
+        connection.execute_batch(MIGRATIONS[0]).expect("it is sound");
+        connection
+            .execute_batch(
+                "INSERT INTO sessions VALUES (1, 'orders', '', 'serve', 5000000, 9000000, 1, '{}');
+                 INSERT INTO windows SELECT value, 1, '000' || value, 'n', 'replica', 5000000, 9000000, 'duration', 1, 3, 3, 0, 3, 0, NULL, NULL,
+                    3, 0, 2, 1, NULL, NULL, NULL, NULL, 1.0 FROM (SELECT 1 AS value UNION SELECT 2);
+                 INSERT INTO commands VALUES (1, 'GET'), (2, 'PING');
+                 INSERT INTO patterns VALUES (1, 'user:{ID}'), (2, 'hot');
+                 INSERT INTO clients VALUES (1, '10.0.0.9');
+                 INSERT INTO chunks VALUES (1, 1, 1, 3, 6000000), (2, 2, 4, 5, 7000000);
+                 INSERT INTO lines VALUES (1, 0, 1, 5000, 1, 1, 'user:1001'), (2, 10, 1, 5000, 2, NULL, NULL),
+                    (3, 20, 1, 5001, 1, 1, 'user:1002'), (4, 0, 1, 5000, 1, 2, 'hot'), (5, 7, 1, NULL, 1, 1, 'user:1003');
+                 INSERT INTO line_texts VALUES (3, 'args 3', 'raw 3'), (4, 'args 4', 'raw 4')",
+            )
+            .expect("it is written");
+        let before = seen(&connection);
+        assert_eq!(before.lines().count(), 5, "{before}");
+        for migration in &MIGRATIONS[1..] {
+            connection.execute_batch(migration).expect("it is sound");
+        }
+        assert_eq!(seen(&connection), before);
+    }
+
+    /// The steps of a statement on an archive that was just made.
+    fn plan(sql: &str) -> String {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("h.db");
+        drop(open(&path).expect("it is made"));
+        let connection = Connection::open(&path).expect("it opens");
+        let mut statement = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .expect("it is understood");
+        let steps = statement
+            .query_map([], |row| row.get::<_, String>(3))
+            .expect("it is planned");
+        steps.collect::<Result<Vec<_>, _>>().expect("texts").join("\n")
+    }
+
+    #[test]
+    fn a_question_about_one_thing_reads_nothing_else() {
+        let check = |condition: &str, step: &str| {
+            let plan = plan(&format!("SELECT count(*) FROM monitor_logs WHERE {condition}"));
+            assert!(plan.contains(step), "{condition}: {plan}");
+            assert!(
+                plan.contains("SEARCH lines USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+                "{condition}: {plan}"
+            );
+        };
+        check("command = 'GET'", "SEARCH chunks USING INDEX chunks_by_command");
+        check(
+            "key_pattern = 'user:{ID}'",
+            "SEARCH chunks USING INDEX chunks_by_pattern",
+        );
+        check(
+            "key_pattern GLOB 'user:*'",
+            "SEARCH chunks USING INDEX chunks_by_pattern",
+        );
+        check("shard_name = '0001'", "SEARCH chunks USING INDEX chunks_by_window");
+        check("key_pattern IS NULL", "SEARCH chunks USING INDEX chunks_by_pattern");
+    }
+
+    #[test]
+    fn counting_by_pattern_sorts_no_lines() {
+        let plan = plan("SELECT key_pattern, count(*) FROM monitor_logs GROUP BY key_pattern");
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

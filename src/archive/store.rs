@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
 
+use super::lessons;
 use super::line::Row;
 use super::sample::Sample;
 use super::schema;
 use super::settings::Record;
 use super::trouble::ArchiveError;
 use crate::analysis::keyspec::Commands;
-use crate::analysis::pattern::{Normaliser, PatternId, PatternSettings};
+use crate::analysis::pattern::{Learned, Normaliser, PatternId, PatternSettings};
+use crate::analysis::tally::Upkeep;
 use crate::analysis::veil::Veil;
 use crate::analysis::window::{ClosedWindow, WindowStats};
 use crate::model::GroupKey;
@@ -37,10 +39,21 @@ pub struct Reading {
 pub struct Kept {
     /// The window.
     pub window: Arc<ClosedWindow>,
-    /// Its lines; none if only counts are kept.
+    /// What was drawn.
+    pub drawn: Drawn,
+}
+
+/// What was drawn of a window's stream, and what it takes to read it.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// Lines; none if only counts are kept.
     pub sample: Sample,
     /// The commands that the node knew.
     pub commands: Arc<Commands>,
+    /// Which lines are no load, and not kept.
+    pub upkeep: Upkeep,
+    /// What is known of the group's keys.
+    pub learned: Arc<Learned>,
 }
 
 impl Kept {
@@ -56,7 +69,7 @@ impl Kept {
             stats.clients.len(),
             stats.slots.len().min(SLOTS_MAX),
             stats.rejected.len(),
-            self.sample.lines.len(),
+            self.drawn.sample.lines.len(),
         ];
         1 + counts.iter().sum::<usize>() as u64
     }
@@ -70,6 +83,8 @@ pub struct Store {
     reading: Reading,
     sessions: HashMap<GroupKey, Session>,
     names: Names,
+    /// What was written last of each group.
+    learned: HashMap<GroupKey, Arc<Learned>>,
 }
 
 /// The round of a group that its next window may belong to.
@@ -98,6 +113,7 @@ impl Store {
             reading,
             sessions: HashMap::new(),
             names: Names::default(),
+            learned: HashMap::new(),
         })
     }
 
@@ -108,6 +124,7 @@ impl Store {
             // What was remembered may have been taken back with the transaction.
             self.sessions.clear();
             self.names = Names::default();
+            self.learned.clear();
         }
         kept.map_err(|error| ArchiveError::database(&self.path, error))
     }
@@ -146,6 +163,11 @@ impl Store {
             writing.counts(window, &kept.window.stats)?;
             writing.lines(window, kept, &self.reading)?;
             rows += writing.rows;
+            let (group, learned) = (&kept.window.group, &kept.drawn.learned);
+            if self.learned.get(group).is_none_or(|written| written != learned) {
+                lessons::keep(&transaction, group, learned, &self.reading.patterns)?;
+                self.learned.insert(group.clone(), Arc::clone(learned));
+            }
         }
         transaction.commit()?;
         Ok(rows)
@@ -154,7 +176,8 @@ impl Store {
 
 /// Whether every line of the window is there.
 fn is_complete(kept: &Kept) -> bool {
-    kept.sample.lines.len() as u64 == kept.sample.seen && kept.sample.seen >= kept.window.stats.lines
+    let sample = &kept.drawn.sample;
+    sample.lines.len() as u64 == sample.seen && sample.seen >= kept.window.stats.lines
 }
 
 /// The round that the window belongs to, a new one if it must.
@@ -215,7 +238,7 @@ struct Writing<'store> {
 
 impl Writing<'_> {
     fn window(&mut self, session: i64, kept: &Kept) -> rusqlite::Result<i64> {
-        let (window, stats, sample) = (&kept.window, &kept.window.stats, &kept.sample);
+        let (window, stats, sample) = (&kept.window, &kept.window.stats, &kept.drawn.sample);
         let rate = match sample.seen {
             0 if is_complete(kept) => 1.0,
             0 => 0.0,
@@ -326,86 +349,108 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// Lines of one command and one pattern become a chunk; chunks and their lines are numbered in one order.
     fn lines(&mut self, window: i64, kept: &Kept, reading: &Reading) -> rusqlite::Result<()> {
+        let Drawn {
+            sample,
+            commands,
+            upkeep,
+            learned,
+        } = &kept.drawn;
         let mut patterns = Normaliser::new(&reading.patterns, reading.seed).veiled(reading.veil.clone());
+        patterns.learn(learned);
         let with_texts = reading.record == Record::Full;
-        let mut read = |line: &[u8]| Row::read(line, &kept.commands, &mut patterns, with_texts);
-        let sample = &kept.sample;
-        let mut rows: Vec<Row> = sample.lines.iter().filter_map(|line| read(line)).collect();
+        let mut read = |line: &[u8]| Row::read(line, commands, upkeep, &mut patterns, with_texts);
+        let rows: Vec<Row> = sample.lines.iter().filter_map(|line| read(line)).collect();
+        let mut placed = self.placed(&rows, &patterns)?;
         // The sample has lost the order of the stream; two lines of one microsecond may change places.
-        rows.sort_by_key(|row| row.at);
-        let Some(began) = rows.first().map(|row| row.at) else {
-            return Ok(());
-        };
+        placed.sort_by_key(|line| (line.command, line.pattern, line.row.at));
+        // Counting goes on from what was there last, also where its lines have left.
         let last: Option<i64> = self
             .transaction
-            .query_row("SELECT max(id) FROM lines", [], |row| row.get(0))
-            .optional()?
-            .flatten();
-        let newest: Option<i64> = self
-            .transaction
-            .query_row("SELECT max(last) FROM chunks", [], |row| row.get(0))
-            .optional()?
-            .flatten();
-        let first = last.max(newest).unwrap_or(0) + 1;
-        self.transaction
-            .prepare_cached("INSERT INTO chunks (window, first, last, began) VALUES (?, ?, ?, ?)")?
-            .execute(params![window, first, first + rows.len() as i64 - 1, began])?;
-        let mut known = HashMap::new();
-        for (place, rows) in rows.chunks(LINES_AT_ONCE).enumerate() {
-            let first = first + (place * LINES_AT_ONCE) as i64;
-            self.insert(first, began, rows, &patterns, &mut known)?;
+            .prepare_cached("SELECT last FROM chunks ORDER BY id DESC LIMIT 1")?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        let first = last.unwrap_or(0) + 1;
+        self.chunks(window, first, &mut placed)?;
+        for (place, lines) in placed.chunks(LINES_AT_ONCE).enumerate() {
+            self.insert(first + (place * LINES_AT_ONCE) as i64, lines, &patterns)?;
         }
         if with_texts {
             let mut statement = self
                 .transaction
                 .prepare_cached("INSERT INTO line_texts VALUES (?, ?, ?)")?;
-            for (id, row) in (first..).zip(&rows) {
-                if let Some((args, raw)) = &row.texts {
+            for (id, line) in (first..).zip(&placed) {
+                if let Some((args, raw)) = &line.row.texts {
                     statement.execute(params![id, args, raw])?;
                 }
             }
         }
-        self.rows += rows.len() as u64;
+        self.rows += placed.len() as u64;
+        Ok(())
+    }
+
+    /// Each row with the numbers of its names.
+    fn placed<'rows>(&mut self, rows: &'rows [Row], patterns: &Normaliser) -> rusqlite::Result<Vec<Placed<'rows>>> {
+        let mut known: HashMap<PatternId, i64> = HashMap::new();
+        let mut placed = Vec::with_capacity(rows.len());
+        for row in rows {
+            let pattern = match row.key.as_ref().map(|key| key.pattern) {
+                None => NO_PATTERN,
+                Some(pattern) => match known.get(&pattern) {
+                    Some(id) => *id,
+                    None => {
+                        let id = self.name(Dictionary::Patterns, &patterns.name(pattern))?;
+                        known.insert(pattern, id);
+                        id
+                    }
+                },
+            };
+            placed.push(Placed {
+                command: self.name(Dictionary::Commands, &row.command)?,
+                pattern,
+                client: self.name(Dictionary::Clients, &row.client)?,
+                began: row.at,
+                row,
+            });
+        }
+        Ok(placed)
+    }
+
+    fn chunks(&mut self, window: i64, mut first: i64, placed: &mut [Placed<'_>]) -> rusqlite::Result<()> {
+        let mut statement = self.transaction.prepare_cached(
+            "INSERT INTO chunks (window, command, pattern, first, last, began) VALUES (?, ?, ?, ?, ?, ?)",
+        )?;
+        for chunk in placed.chunk_by_mut(|one, next| (one.command, one.pattern) == (next.command, next.pattern)) {
+            let next = first + chunk.len() as i64;
+            let began = chunk[0].row.at;
+            chunk.iter_mut().for_each(|line| line.began = began);
+            statement.execute(params![
+                window,
+                chunk[0].command,
+                chunk[0].pattern,
+                first,
+                next - 1,
+                began
+            ])?;
+            first = next;
+        }
         Ok(())
     }
 
     /// Many rows by one statement: that takes half the time.
-    fn insert(
-        &mut self,
-        first: i64,
-        began: i64,
-        rows: &[Row],
-        patterns: &Normaliser,
-        known: &mut HashMap<PatternId, i64>,
-    ) -> rusqlite::Result<()> {
-        let mut statement = insert_lines(self.transaction, rows.len())?;
+    fn insert(&mut self, first: i64, lines: &[Placed<'_>], patterns: &Normaliser) -> rusqlite::Result<()> {
+        let mut statement = insert_lines(self.transaction, lines.len())?;
         let mut place = 0;
-        for (id, row) in (first..).zip(rows) {
-            let client = self.names.id(self.transaction, Dictionary::Clients, &row.client)?;
-            let command = self.names.id(self.transaction, Dictionary::Commands, &row.command)?;
-            let pattern = match &row.key {
-                None => None,
-                Some(key) => Some(match known.get(&key.pattern) {
-                    Some(id) => *id,
-                    None => {
-                        let id = self
-                            .names
-                            .id(self.transaction, Dictionary::Patterns, &patterns.name(key.pattern))?;
-                        known.insert(key.pattern, id);
-                        id
-                    }
-                }),
-            };
-            let key = row.key.as_ref().map(|key| patterns.kept_key(&key.text, key.pattern));
+        for (id, line) in (first..).zip(lines) {
+            let key = line.row.key.as_ref();
+            let key = key.map(|key| patterns.kept_key(&key.text, key.pattern));
             statement.raw_bind_parameter(place + 1, id)?;
-            statement.raw_bind_parameter(place + 2, row.at - began)?;
-            statement.raw_bind_parameter(place + 3, client)?;
-            statement.raw_bind_parameter(place + 4, row.port)?;
-            statement.raw_bind_parameter(place + 5, command)?;
-            statement.raw_bind_parameter(place + 6, pattern)?;
-            statement.raw_bind_parameter(place + 7, key.as_deref())?;
-            place += 7;
+            statement.raw_bind_parameter(place + 2, line.row.at - line.began)?;
+            statement.raw_bind_parameter(place + 3, line.client)?;
+            statement.raw_bind_parameter(place + 4, line.row.port)?;
+            statement.raw_bind_parameter(place + 5, key.as_deref())?;
+            place += 5;
         }
         statement.raw_execute()?;
         Ok(())
@@ -422,11 +467,23 @@ impl Writing<'_> {
 }
 
 fn insert_lines<'a>(transaction: &'a Transaction<'_>, rows: usize) -> rusqlite::Result<CachedStatement<'a>> {
-    let values = vec!["(?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
+    let values = vec!["(?, ?, ?, ?, ?)"; rows].join(", ");
     transaction.prepare_cached(&format!(
-        "INSERT INTO lines (id, at, client, port, command, pattern, key) VALUES {values}"
+        "INSERT INTO lines (id, at, client, port, key) VALUES {values}"
     ))
 }
+
+/// A row with the numbers of its names, and the time of its chunk.
+struct Placed<'rows> {
+    command: i64,
+    pattern: i64,
+    client: i64,
+    began: i64,
+    row: &'rows Row,
+}
+
+/// The pattern of lines without a key.
+const NO_PATTERN: i64 = 0;
 
 /// The tables of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -13,11 +13,10 @@ use tracing::{error, info, warn};
 
 use super::disk;
 use super::retention::{self, Limits};
-use super::sample::{Sample, Sampler};
+use super::sample::Sampler;
 use super::settings::{ArchiveSettings, Record};
-use super::store::{Kept, Reading, Store};
+use super::store::{Drawn, Kept, Reading, Store};
 use super::trouble::ArchiveError;
-use crate::analysis::keyspec::Commands;
 use crate::analysis::window::ClosedWindow;
 use crate::metrics::archived::ArchiveTotals;
 use crate::metrics::snapshot::ArchiveSnapshot;
@@ -112,13 +111,9 @@ impl Archive {
         Some(Sampler::new(lines_max, line_bytes_max, self.seed).bounded(SAMPLE_BYTES_MAX))
     }
 
-    /// Hands in a window of a node that knows these commands. It never waits: if too many wait already, this one is dropped and counted.
-    pub fn keep(&self, window: Arc<ClosedWindow>, sample: Sample, commands: Arc<Commands>) {
-        let sent = self.queue.try_send(Kept {
-            window,
-            sample,
-            commands,
-        });
+    /// Hands in a window. It never waits: if too many wait already, this one is dropped and counted.
+    pub fn keep(&self, window: Arc<ClosedWindow>, drawn: Drawn) {
+        let sent = self.queue.try_send(Kept { window, drawn });
         let (reason, kept) = match sent {
             Ok(()) => return,
             Err(TrySendError::Full(kept)) => ("queue_full", kept),

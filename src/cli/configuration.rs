@@ -18,6 +18,7 @@ use crate::discovery::instance::Instance;
 use crate::engine::clock::Clock;
 use crate::engine::command::Change;
 use crate::engine::discover::Watch;
+use crate::engine::lessons::Lessons;
 use crate::engine::live::Live;
 use crate::engine::{Plan, window};
 use crate::model::GroupKey;
@@ -39,6 +40,7 @@ pub(super) struct Configuration {
     veil: Veil,
     commands: CommandTables,
     archive: Option<Archive>,
+    lessons: Lessons,
     /// What each group's connections were made from.
     origins: BTreeMap<GroupKey, u64>,
 }
@@ -61,6 +63,7 @@ impl Configuration {
             seed: RandomState::new().hash_one("hotshard"),
             commands: CommandTables::default(),
             archive: None,
+            lessons: Lessons::default(),
             origins: BTreeMap::new(),
         })
     }
@@ -78,6 +81,8 @@ impl Configuration {
 
     /// Starts the archive, if there is to be one. It goes on through reloads.
     pub(super) fn keep(&mut self, source: &'static str) -> anyhow::Result<Keeping> {
+        // Before the archive's own thread has the file.
+        self.lessons = keeping::lessons(&self.settings);
         let (archive, keeping) = keeping::start(&self.settings, source, self.seed, self.veil.clone())?;
         self.archive = archive;
         Ok(keeping)
@@ -123,6 +128,7 @@ impl Configuration {
             reading: window::Reading {
                 commands: self.commands.clone(),
                 patterns: settings.patterns.clone(),
+                lessons: self.lessons.clone(),
                 veil: self.veil.clone(),
                 tally: TallySettings::default(),
                 bandwidth: settings.bandwidth.clone(),

@@ -3,9 +3,10 @@
 use anyhow::Context;
 
 use crate::analysis::veil::Veil;
-use crate::archive::{Archive, ArchiveThread, Reading};
+use crate::archive::{self, Archive, ArchiveThread, Reading};
 use crate::config::Settings;
 use crate::engine::clock::Clock;
+use crate::engine::lessons::Lessons;
 use crate::metrics::snapshot::ArchiveSnapshot;
 
 /// Starts the archive that the settings name, if they name one; `seed` is the process's own.
@@ -26,6 +27,12 @@ pub(super) fn start(
     let started = Archive::start(&settings.archive, reading, now).context("cannot start the archive's thread")?;
     let (archive, thread) = started.unzip();
     Ok((archive, Keeping(thread)))
+}
+
+/// What the archive knows of keys from earlier processes. One that can't be read tells so when it is to be written.
+pub(super) fn lessons(settings: &Settings) -> Lessons {
+    let kept = settings.archive.path.as_deref().map(archive::lessons);
+    Lessons::new(kept.and_then(Result::ok).unwrap_or_default())
 }
 
 /// The archive's thread, if there is one.

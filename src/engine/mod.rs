@@ -8,6 +8,7 @@ pub mod conductor;
 pub mod discover;
 pub mod guard;
 mod hearing;
+pub mod lessons;
 pub mod live;
 pub mod poller;
 pub mod precheck;
@@ -336,12 +337,11 @@ impl Engine {
             let WindowPlan { group, shard, node, .. } = plan;
             let at = window.opened();
             tell(&events, Event::WindowOpened { group, shard, node, at }).await;
-            let commands = window.commands();
-            let (window, sample) = window.read_to_end(stop).await;
-            live.closed(&window, &sample);
+            let (window, drawn) = window.read_to_end(stop).await;
+            live.closed(&window, &drawn.sample);
             let window = Arc::new(window);
             if let Some(archive) = &reading.archive {
-                archive.keep(Arc::clone(&window), sample, commands);
+                archive.keep(Arc::clone(&window), drawn);
             }
             tell(&events, Event::WindowClosed(window)).await;
         });

@@ -21,12 +21,13 @@ use crate::analysis::tally::{Tallied, Tally, TallySettings};
 use crate::analysis::veil::Veil;
 use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd};
 use crate::analysis::witness::Words;
-use crate::archive::{Archive, RawLog, RawLogs, Sample, Sampler};
+use crate::archive::{Archive, Drawn, RawLog, RawLogs, Sampler};
 use crate::model::{Bytes, Timestamp};
 use crate::node::sizes::Sizes;
 use crate::node::{Chunk, CommandTables, Tap, TapError, TapSettings};
 
 use super::clock::Clock;
+use super::lessons::Lessons;
 use super::live::{Live, Stage};
 use super::poller::Watched;
 use super::round::WindowPlan;
@@ -43,6 +44,8 @@ pub struct Reading {
     pub commands: CommandTables,
     /// How keys become patterns.
     pub patterns: PatternSettings,
+    /// What earlier windows learned of them.
+    pub lessons: Lessons,
     /// How keys are named.
     pub veil: Veil,
     /// How much is kept.
@@ -107,9 +110,15 @@ impl Intake {
         }
     }
 
-    fn finish(self) -> (Tallied, Sample) {
+    fn finish(self, commands: Arc<Commands>) -> (Tallied, Drawn) {
         let sample = self.sampler.map(Sampler::finish);
-        (self.tally.close(), sample.unwrap_or_default())
+        let drawn = Drawn {
+            sample: sample.unwrap_or_default(),
+            commands,
+            upkeep: self.tally.upkeep().clone(),
+            learned: Arc::default(),
+        };
+        (self.tally.close(), drawn)
     }
 }
 
@@ -121,6 +130,8 @@ pub struct OpenWindow {
     commands: Arc<Commands>,
     /// For keys that nodes tell of.
     normaliser: Normaliser,
+    patterns: PatternSettings,
+    lessons: Lessons,
     bandwidth: BandwidthSettings,
     top: usize,
     clock: Clock,
@@ -157,13 +168,18 @@ pub async fn open(
     let tap = Tap::open(&reach.dialer, endpoint, &reach.credentials, &account, settings).await?;
     let over = CancellationToken::new();
     let watch = admission.warden.watch(tap.client_id(), tap.cut(), over.clone());
-    let normaliser = Normaliser::new(&reading.patterns, reading.seed).veiled(reading.veil.clone());
+    let known = reading.lessons.of(&plan.group);
+    let normaliser = || {
+        let mut normaliser = Normaliser::new(&reading.patterns, reading.seed).veiled(reading.veil.clone());
+        normaliser.learn(&known);
+        normaliser
+    };
     let kept = TallySettings {
         keeps_lines: reading.bandwidth.enabled,
         ..reading.tally.clone()
     };
     let commands = Arc::clone(&admission.commands);
-    let mut tally = Tally::new(&kept, commands, normaliser, reading.seed);
+    let mut tally = Tally::new(&kept, commands, normaliser(), reading.seed);
     tally.set_masters(admission.masters);
     tally.add_ours(admission.ours);
     let since = Instant::now();
@@ -184,7 +200,9 @@ pub async fn open(
                 .map(|logs| logs.begin(&plan.shard, reading.clock.now())),
         },
         commands: admission.commands,
-        normaliser: Normaliser::new(&reading.patterns, reading.seed).veiled(reading.veil.clone()),
+        normaliser: normaliser(),
+        patterns: reading.patterns.clone(),
+        lessons: reading.lessons.clone(),
         bandwidth: reading.bandwidth.clone(),
         top: reading.tally.top,
         clock: reading.clock,
@@ -207,13 +225,8 @@ impl OpenWindow {
         self.opened
     }
 
-    /// The commands that the node knows.
-    pub fn commands(&self) -> Arc<Commands> {
-        Arc::clone(&self.commands)
-    }
-
     /// Drains the stream until something ends the window. Beside it comes what was drawn for the archive.
-    pub async fn read_to_end(mut self, mut stop: Stop) -> (ClosedWindow, Sample) {
+    pub async fn read_to_end(mut self, mut stop: Stop) -> (ClosedWindow, Drawn) {
         let drained = self.drain(&mut stop).await;
         let as_planned = matches!(
             drained,
@@ -235,7 +248,9 @@ impl OpenWindow {
             self.tap.own_output(),
         );
         drop(self.tap);
-        let (mut tallied, sample) = self.intake.finish();
+        let (mut tallied, mut drawn) = self.intake.finish(Arc::clone(&self.commands));
+        let learned = tallied.normaliser().learned();
+        drawn.learned = self.lessons.add(&self.plan.group, &learned, &self.patterns);
         let probes = self.bandwidth.probes_max.saturating_sub(Sizes::PREPARATION);
         let survey = self
             .bandwidth
@@ -263,7 +278,7 @@ impl OpenWindow {
             coverage: guarded.coverage,
             server_buffer_peak: guarded.buffer_peak,
         };
-        (window, sample)
+        (window, drawn)
     }
 
     /// Reads until something ends the window, and says what; `None` if it was the guard.

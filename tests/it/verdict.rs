@@ -11,6 +11,7 @@ use hotshard::analysis::veil::Veil;
 use hotshard::config::Settings;
 use hotshard::engine::clock::Clock;
 use hotshard::engine::discover::{Source, Watch};
+use hotshard::engine::lessons::Lessons;
 use hotshard::engine::live::Live;
 use hotshard::engine::{self, Plan, window};
 use hotshard::metrics::catalog;
@@ -82,6 +83,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
         reading: window::Reading {
             commands: CommandTables::default(),
             patterns: PatternSettings::default(),
+            lessons: Lessons::default(),
             veil: Veil::default(),
             tally: TallySettings::default(),
             bandwidth: Settings::defaults().bandwidth,

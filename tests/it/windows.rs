@@ -10,6 +10,7 @@ use hotshard::analysis::veil::Veil;
 use hotshard::analysis::window::{ClosedWindow, WindowEnd};
 use hotshard::config::Settings;
 use hotshard::engine::clock::Clock;
+use hotshard::engine::lessons::Lessons;
 use hotshard::engine::live::Live;
 use hotshard::engine::poller::Watched;
 use hotshard::engine::round::WindowPlan;
@@ -117,6 +118,7 @@ impl<'a> Window<'a> {
         let reading = Reading {
             commands: CommandTables::default(),
             patterns: PatternSettings::default(),
+            lessons: Lessons::default(),
             veil: Veil::default(),
             tally: TallySettings::default(),
             bandwidth: Settings::defaults().bandwidth,

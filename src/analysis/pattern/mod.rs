@@ -15,6 +15,7 @@
 
 mod class;
 mod learn;
+mod learned;
 mod quick;
 mod registry;
 mod rule;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use learned::Learned;
 pub use registry::PatternId;
 pub use rule::{Rule, RuleError};
 
@@ -64,23 +66,6 @@ impl Default for PatternSettings {
 pub fn has_variable(pattern: &str) -> bool {
     let bytes = pattern.as_bytes();
     (0..bytes.len()).any(|place| Class::named_at(&bytes[place..]).is_some())
-}
-
-/// The segments that were learned: kept over restarts, and shared between windows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Learned(Vec<String>);
-
-impl Learned {
-    /// From a list as [`Learned::segments`] gives it.
-    pub fn new(segments: impl IntoIterator<Item = String>) -> Self {
-        Self(segments.into_iter().collect())
-    }
-
-    /// Each as the pattern up to it: `user:{VAR}` where the key ends there, `user:{VAR}:` where it goes on.
-    pub fn segments(&self) -> &[String] {
-        &self.0
-    }
 }
 
 /// Turns keys into patterns, and learns while it does.

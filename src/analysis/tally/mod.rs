@@ -27,6 +27,7 @@ mod script;
 mod signatures;
 mod stats;
 mod understand;
+mod upkeep;
 mod waiting;
 
 #[cfg(test)]
@@ -51,6 +52,7 @@ use long::LongLine;
 pub use outcome::Tallied;
 use script::Declared;
 use signatures::Signatures;
+pub use upkeep::Upkeep;
 use waiting::Waiting;
 
 /// How much a tally may remember.
@@ -94,9 +96,7 @@ pub struct Tally {
     waiting: Waiting,
     line_feeds: LineFeeds,
     declared: Declared,
-    masters: Vec<Box<[u8]>>,
-    /// Where hotshard itself speaks from.
-    ours: Vec<Box<[u8]>>,
+    upkeep: Upkeep,
     progress: Progress,
     /// The beginning of a line whose end hasn't come.
     partial: Vec<u8>,
@@ -141,8 +141,7 @@ impl Tally {
             waiting: Waiting::new(),
             line_feeds: LineFeeds::new(),
             declared: Declared::default(),
-            masters: Vec::new(),
-            ours: Vec::new(),
+            upkeep: Upkeep::default(),
             progress: Progress::default(),
             partial: Vec::new(),
             long: None,
@@ -188,7 +187,7 @@ impl Tally {
 
     /// Lines from these addresses, `ip:port` as the server prints its replication source, came by replication.
     pub fn set_masters<Address: AsRef<str>>(&mut self, addresses: impl IntoIterator<Item = Address>) {
-        self.masters = addresses
+        self.upkeep.masters = addresses
             .into_iter()
             .map(|address| address.as_ref().as_bytes().into())
             .collect();
@@ -197,8 +196,14 @@ impl Tally {
     /// Lines from these addresses are hotshard's own: they are lines of the stream, and no load of anybody's.
     pub fn add_ours<Address: AsRef<str>>(&mut self, addresses: impl IntoIterator<Item = Address>) {
         let addresses = addresses.into_iter();
-        self.ours
+        self.upkeep
+            .ours
             .extend(addresses.map(|address| Box::from(address.as_ref().as_bytes())));
+    }
+
+    /// Which lines are counted as lines alone.
+    pub fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
     }
 
     /// The stream has ended.

@@ -65,7 +65,7 @@ impl Tallied {
             clients: clients.collect(),
             lua: tally.clients.lua,
             other_clients: tally.clients.other,
-            calls: calls(&tally.vocabulary, &tally.signatures, &tally.masters, &found),
+            calls: calls(&tally.vocabulary, &tally.signatures, &tally.upkeep.masters, &found),
             signatures: signatures(&tally.signatures, &tally.vocabulary, &found),
             progress: tally.progress,
             touches: found.touches,

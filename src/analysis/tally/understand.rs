@@ -7,6 +7,7 @@ use super::commands::{KeyPlan, Plan};
 use super::keys::PatternPlace;
 use super::long::LongLine;
 use super::signatures::ShapePlace;
+use super::upkeep::is_upkeep;
 use super::waiting::What;
 use super::{LINE_MAX, Progress, STAMP_SECONDS, Tally};
 use crate::analysis::keyspec::{CommandId, Keys, Walk};
@@ -239,10 +240,10 @@ impl Tally {
         if self.progress.first.is_none() {
             self.progress.first = Some(time(&buffer[head.stamp..]));
         }
-        if self.ours.iter().any(|ours| **ours == buffer[head.source.clone()]) {
+        if self.upkeep.is_ours(&buffer[head.source.clone()]) {
             return false;
         }
-        let replicated = !self.masters.is_empty() && self.is_master(&buffer[head.source.clone()]);
+        let replicated = self.upkeep.is_master(&buffer[head.source.clone()]);
         if replicated {
             if is_upkeep(&buffer[name]) {
                 return false;
@@ -258,10 +259,6 @@ impl Tally {
             None => self.progress.other.add(replicated),
         }
         true
-    }
-
-    fn is_master(&self, source: &[u8]) -> bool {
-        self.masters.iter().any(|master| **master == *source)
     }
 
     #[cold]
@@ -395,10 +392,6 @@ fn found(following: Following) -> Result<Following, Rejection> {
     }
 }
 
-/// What a primary sends its replicas beside its clients' commands.
-fn is_upkeep(name: &[u8]) -> bool {
-    name == b"ping" || name == b"SELECT"
-}
 impl Progress {
     /// Counts a command in its second. Lines come in the order of time, so nearly all have the second of the one before.
     #[inline(always)]

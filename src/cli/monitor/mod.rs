@@ -79,6 +79,7 @@ pub(super) fn run(args: &MonitorArgs) -> anyhow::Result<Outcome> {
     // A new one in every process: nobody outside can know which keys would collide.
     let seed = RandomState::new().hash_one("hotshard");
     let veil = settings.privacy.veil()?;
+    let lessons = keeping::lessons(&settings);
     let (archive, keeping) = keeping::start(&settings, "monitor", seed, veil.clone())?;
     let (raw_logs, raw_thread) = args.raw_logs(&settings, &folder, (&veil, seed))?.unzip();
     let round = Round {
@@ -87,6 +88,7 @@ pub(super) fn run(args: &MonitorArgs) -> anyhow::Result<Outcome> {
         veil,
         archive,
         raw_logs,
+        lessons,
         quiet: args.quiet,
     };
     let ended = runtime.block_on(round.run(found));

@@ -21,6 +21,7 @@ use crate::config::Settings;
 use crate::engine::clock::Clock;
 use crate::engine::command::{Command, Instruction};
 use crate::engine::discover::{Source, Watch};
+use crate::engine::lessons::Lessons;
 use crate::engine::live::{Live, LiveWindow, Stage};
 use crate::engine::{self, Plan, window};
 use crate::metrics::ledger::Ledger;
@@ -46,6 +47,7 @@ pub(super) struct Round {
     pub(super) veil: Veil,
     pub(super) archive: Option<Archive>,
     pub(super) raw_logs: Option<RawLogs>,
+    pub(super) lessons: Lessons,
     pub(super) quiet: bool,
 }
 
@@ -118,6 +120,7 @@ impl Round {
             veil,
             archive,
             raw_logs,
+            lessons,
             ..
         } = self;
         let watch = |FoundGroup { group, reach, .. }| Watch {
@@ -135,6 +138,7 @@ impl Round {
             reading: window::Reading {
                 commands: CommandTables::default(),
                 patterns: settings.patterns,
+                lessons,
                 veil,
                 tally: TallySettings::default(),
                 seed,
