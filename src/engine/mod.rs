@@ -148,6 +148,7 @@ struct Engine {
     /// Configured groups in which roles or slots moved since.
     moved: BTreeSet<GroupKey>,
     pollers: BTreeMap<(GroupKey, NodeId), Poller>,
+    poll: watch::Sender<PollSettings>,
     windows: JoinSet<()>,
     stop: watch::Sender<Option<WindowEnd>>,
     tasks: JoinSet<()>,
@@ -166,6 +167,7 @@ impl Engine {
             clock: plan.reading.clock,
             conductor: Conductor::new(ledger, Rounds::new(plan.monitor.clone()), on_hot),
             searches: Searches::new(plan.searches.clone()),
+            poll: watch::Sender::new(plan.poll.clone()),
             plan,
             published,
             published_at: None,
@@ -300,7 +302,7 @@ impl Engine {
                     reach: reach.clone(),
                     serverless,
                 };
-                let (settings, tables) = (self.plan.poll.clone(), self.plan.reading.commands.clone());
+                let (settings, tables) = (self.poll.subscribe(), self.plan.reading.commands.clone());
                 let poller = poller::Poller::new(watched.clone(), settings, self.clock, tables);
                 start(watched, poller, &self.events, &mut self.tasks)
             });
@@ -349,7 +351,7 @@ impl Engine {
 
     fn poll_all(&self) {
         for poller in self.pollers.values() {
-            // A node that still owes its last answer is not asked again; its poll ends by its own time-out.
+            // A poller leaves out what falls due too soon; its queue is full only if it has something to leave out.
             let _ = poller.due.try_send(());
         }
     }

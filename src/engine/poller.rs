@@ -1,21 +1,22 @@
 //! One node, polled: a lasting connection that is asked when told to, and opened again when it broke.
 //!
+//! Two looks are never closer than half the interval: over a few milliseconds a rate is chance.
+//!
 //! What the node serves beside INFO is found out once for each server process, before the first INFO: an error the question may
 //! cause then stands in the counters already.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::analysis::info::Reading;
 use crate::analysis::keyspec::Commands;
-use crate::analysis::slot_stats::SlotStats;
 use crate::metrics::ledger::{Event, PollAnswer};
 use crate::metrics::snapshot::Sources;
-use crate::model::{Endpoint, GroupKey, NodeId, OwnCost, RunId, ShardId};
+use crate::model::{Endpoint, GroupKey, NodeId, OwnCost, RunId, ShardId, Timestamp};
 use crate::node::survey::Reach;
 use crate::node::{CommandTables, Link, LinkError, probe, sources};
 
@@ -61,7 +62,8 @@ impl PollError {
 #[derive(Debug)]
 pub struct Poller {
     watched: Watched,
-    settings: PollSettings,
+    /// As they are now: a reload may change them.
+    settings: watch::Receiver<PollSettings>,
     link: Option<Link>,
     own: OwnCost,
     clock: Clock,
@@ -72,6 +74,13 @@ pub struct Poller {
     /// When it answered last.
     answered: Option<Instant>,
     failing: Option<&'static str>,
+}
+
+/// What came of one look, with the moment and how long it took.
+struct Look {
+    outcome: Result<Box<PollAnswer>, PollError>,
+    at: Timestamp,
+    took: Duration,
 }
 
 /// What a server process serves and knows.
@@ -85,12 +94,14 @@ struct Served {
 
 impl Poller {
     /// A poller that hasn't connected yet.
-    pub fn new(watched: Watched, settings: PollSettings, clock: Clock, tables: CommandTables) -> Self {
+    pub fn new(watched: Watched, settings: watch::Receiver<PollSettings>, clock: Clock, tables: CommandTables) -> Self {
+        // What others asked of the node until now is nothing that happened since.
+        let own = watched.reach.accounts.of(&watched.endpoint).total();
         Self {
             watched,
             settings,
             link: None,
-            own: OwnCost::default(),
+            own,
             clock,
             tables,
             served: None,
@@ -104,14 +115,14 @@ impl Poller {
     pub async fn run(mut self, mut due: mpsc::Receiver<()>, events: mpsc::Sender<Event>) {
         while due.recv().await.is_some() {
             self.rest().await;
-            let (outcome, took) = self.poll().await;
+            let Look { outcome, at, took } = self.look().await;
             if outcome.is_ok() {
                 self.answered = Some(Instant::now());
             }
             let event = Event::Polled {
                 group: self.watched.group.clone(),
                 node: self.watched.node.clone(),
-                at: self.clock.now(),
+                at,
                 took,
                 outcome: self.judge(outcome),
             };
@@ -124,32 +135,47 @@ impl Poller {
     /// Leaves time for something to happen since the last answer: one that came late, or just before everybody's turn, would begin an
     /// interval of which nothing can be told.
     async fn rest(&self) {
+        let pause = self.settings.borrow().interval / 2;
         if let Some(answered) = self.answered {
-            sleep_until(answered + self.settings.interval / 2).await;
+            sleep_until(answered + pause).await;
         }
     }
 
-    /// Asks the node, and says how long that took.
-    async fn poll(&mut self) -> (Result<Box<PollAnswer>, PollError>, Duration) {
+    /// Asks the node.
+    async fn look(&mut self) -> Look {
         let connecting = Instant::now();
-        let link = match self.link.take() {
-            Some(mut link) => match link.stay_logged_in(&self.watched.reach.credentials).await {
-                Ok(()) => link,
-                Err(error) => return (Err(error.into()), connecting.elapsed()),
-            },
-            // Connecting has time-outs of its own. Waiting for a turn, when hundreds of nodes are new, isn't the node's fault.
-            None => match self.watched.reach.link(&self.watched.endpoint).await {
-                Ok(link) => link,
-                Err(error) => return (Err(error.into()), connecting.elapsed()),
-            },
+        // Connecting has time-outs of its own. Waiting for a turn, when hundreds of nodes are new, isn't the node's fault.
+        let link = match self.connect().await {
+            Ok(link) => link,
+            Err(error) => return self.over(Err(error.into()), connecting),
         };
         let begun = Instant::now();
-        let outcome = match timeout(self.settings.timeout, self.ask(&link)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(PollError::Late(self.watched.endpoint.clone(), self.settings.timeout)),
-        };
-        self.link = outcome.is_ok().then_some(link);
-        (outcome, begun.elapsed())
+        let patience = self.settings.borrow().timeout;
+        let asked = timeout(patience, self.ask(&link)).await;
+        let late = || PollError::Late(self.watched.endpoint.clone(), patience);
+        let mut look = self.over(asked.unwrap_or_else(|_elapsed| Err(late())), begun);
+        if let Ok(answer) = &mut look.outcome {
+            self.link = self.add_slot_stats(link, answer).await;
+        }
+        look
+    }
+
+    async fn connect(&mut self) -> Result<Link, LinkError> {
+        match self.link.take() {
+            Some(mut link) => link
+                .stay_logged_in(&self.watched.reach.credentials)
+                .await
+                .map(|()| link),
+            None => self.watched.reach.link(&self.watched.endpoint).await,
+        }
+    }
+
+    fn over(&self, outcome: Result<Box<PollAnswer>, PollError>, begun: Instant) -> Look {
+        Look {
+            outcome,
+            at: self.clock.now(),
+            took: begun.elapsed(),
+        }
     }
 
     async fn ask(&mut self, link: &Link) -> Result<Box<PollAnswer>, PollError> {
@@ -158,11 +184,12 @@ impl Poller {
             self.get_to_know(link, &reading).await?;
         }
         let poll = probe::poll(link).await?;
-        let (reading, own) = (Reading::parse(&poll.info), poll.own.since(&self.own));
-        self.own = poll.own;
+        let reading = Reading::parse(&poll.info);
         let (sources, commands) = self.get_to_know(link, &reading).await?;
+        // Only now: of a look that came to nothing the ledger hears nothing, so its cost belongs to the next one.
+        let own = poll.own.since(&self.own);
+        self.own = poll.own;
         Ok(Box::new(PollAnswer {
-            slot_stats: self.slot_stats(link, sources, &reading).await?,
             reading,
             role: poll.role.role(),
             commands,
@@ -176,6 +203,7 @@ impl Poller {
                 ..sources
             },
             slots: None,
+            slot_stats: None,
         }))
     }
 
@@ -213,22 +241,42 @@ impl Poller {
         Ok(sources)
     }
 
-    /// The sums of all slots, where the node has them and it is time to ask again.
-    async fn slot_stats(
-        &mut self,
-        link: &Link,
-        sources: Sources,
-        reading: &Reading,
-    ) -> Result<Option<Arc<SlotStats>>, PollError> {
-        let rested = self
-            .slots_asked
-            .is_none_or(|last| last.elapsed() >= self.settings.slot_stats_interval);
-        if sources.slot_stats != Some(true) || !rested {
-            return Ok(None);
+    /// Adds the sums of all slots, where the node has them and it is time to ask again. They are an extra: a node that keeps them from us
+    /// has answered all the same. Gives the link back if it can be used on.
+    async fn add_slot_stats(&mut self, link: Link, answer: &mut PollAnswer) -> Option<Link> {
+        let (patience, pause) = {
+            let settings = self.settings.borrow();
+            (settings.timeout, settings.slot_stats_interval)
+        };
+        let rested = self.slots_asked.is_none_or(|last| last.elapsed() >= pause);
+        if answer.sources.slot_stats != Some(true) || !rested {
+            return Some(link);
         }
         self.slots_asked = Some(Instant::now());
-        let stats = sources::slot_stats(link, reading.run_id.clone(), self.clock.now()).await?;
-        Ok(Some(Arc::new(stats)))
+        let asked = sources::slot_stats(&link, answer.reading.run_id.clone(), self.clock.now());
+        let node = &self.watched.node;
+        match timeout(patience, asked).await {
+            Ok(Ok(stats)) => {
+                answer.slot_stats = Some(Arc::new(stats));
+                Some(link)
+            }
+            Ok(Err(error @ (LinkError::Rejected { .. } | LinkError::NoPermission { .. }))) => {
+                info!(%node, "no figures of slots any more: {error}");
+                answer.sources.slot_stats = Some(false);
+                if let Some(served) = &mut self.served {
+                    served.sources.slot_stats = Some(false);
+                }
+                Some(link)
+            }
+            Ok(Err(error)) => {
+                debug!(%node, %error, "cannot ask for the slots' figures");
+                None
+            }
+            Err(_elapsed) => {
+                debug!(%node, "the slots' figures did not come in time");
+                None
+            }
+        }
     }
 
     /// A failure is said once when it begins or changes its kind, and once when it is over.
@@ -246,69 +294,4 @@ impl Poller {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{PerSecond, Timestamp};
-    use crate::node::simulated::{Place, Scenario, Stage};
-    use crate::node::{Accounts, Credentials, Dialer, LinkSettings};
-
-    const EPOCH: Timestamp = Timestamp(1_795_219_200_000_000);
-    const INTERVAL: Duration = Duration::from_secs(10);
-
-    /// Asks for a poll at each of these seconds, and says at which the node answered.
-    async fn check(asked: &[u64], expected: &[u64]) {
-        let stage = Stage::new(Scenario::demo(3, PerSecond(90.0)), 7, EPOCH);
-        let endpoint = stage
-            .endpoint(Place { shard: 0, member: 0 })
-            .expect("there is one")
-            .clone();
-        let watched = Watched {
-            group: stage.group().key,
-            shard: "0001".into(),
-            node: "node".into(),
-            endpoint,
-            reach: Reach {
-                dialer: Dialer::Stage(stage),
-                credentials: Credentials::none(),
-                accounts: Accounts::default(),
-                settings: LinkSettings {
-                    answer_timeout: Duration::from_secs(1),
-                },
-            },
-            serverless: false,
-        };
-        let settings = PollSettings {
-            interval: INTERVAL,
-            timeout: Duration::from_secs(1),
-            slot_stats_interval: Duration::from_secs(60),
-        };
-        let poller = Poller::new(watched, settings, Clock::starting_at(EPOCH), CommandTables::default());
-        let (events, mut told) = mpsc::channel(8);
-        let (due, asking) = mpsc::channel(1);
-        let begun = Instant::now();
-        let asked = asked.to_vec();
-        let ask = async move {
-            for second in asked {
-                sleep_until(begun + Duration::from_secs(second)).await;
-                due.send(()).await.expect("the poller listens");
-            }
-        };
-        let hear = async {
-            let mut answered = Vec::new();
-            while let Some(Event::Polled { outcome, .. }) = told.recv().await {
-                assert!(outcome.is_ok(), "{outcome:?}");
-                answered.push(begun.elapsed().as_secs());
-            }
-            answered
-        };
-        let ((), (), answered) = tokio::join!(ask, poller.run(asking, events), hear);
-        assert_eq!(answered, expected);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_node_that_was_asked_just_now_is_asked_again_when_there_is_something_to_tell() {
-        check(&[0, 10, 20], &[0, 10, 20]).await;
-        check(&[0, 0, 10, 20], &[0, 5, 10, 20]).await;
-        check(&[9, 10, 20], &[9, 14, 20]).await;
-    }
-}
+mod tests;

@@ -17,6 +17,7 @@ impl Engine {
             unchanged,
         } = change;
         let former = std::mem::replace(&mut self.plan, plan);
+        self.poll.send_replace(self.plan.poll.clone());
         let before: BTreeSet<GroupKey> = former.groups.iter().map(|watch| watch.key.clone()).collect();
         for kept in former.groups.into_iter().filter(|watch| unchanged.contains(&watch.key)) {
             // The former one holds connections that are open, and what they cost.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::account::{Account, Allowance, Connected, Counted};
 use super::credentials::{self, Credentials};
 use super::greeting::{self, Greeted, greet};
-use super::raw::{Command, accepted, account_for, spoken};
+use super::raw::{Command, Unanswered, accepted, spoken};
 use super::{Dialer, LinkError};
 use crate::discovery::answers::{self, ShardAnswer};
 use crate::discovery::role::RoleAnswer;
@@ -282,6 +282,7 @@ impl Link {
     /// Sends all commands at once; each has its own answer or refusal.
     pub(super) async fn pipeline(&self, commands: Vec<Command>) -> Result<Vec<Result<Value, LinkError>>, LinkError> {
         let names: Vec<&'static str> = commands.iter().map(|command| command.name).collect();
+        let mut unanswered = Unanswered::of(&self.account, names.iter().copied());
         let mut pipeline = Pipeline::with_capacity(commands.len());
         for command in commands {
             pipeline.add_command(command.packed);
@@ -293,7 +294,7 @@ impl Link {
             .await
             .map_err(|error| self.failed(&names, &error))?;
         let answered = names.into_iter().zip(answers).map(|(name, answer)| {
-            account_for(&self.account, name, &answer);
+            unanswered.answered(&answer);
             accepted(&self.endpoint, name, answer)
         });
         Ok(answered.collect())

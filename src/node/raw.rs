@@ -1,5 +1,6 @@
 //! RESP2 on a bare stream, answer by answer: for the greeting, and for MONITOR, whose lines are answers without end.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -63,6 +64,7 @@ impl Raw {
 
     /// Sends all commands at once and takes their answers. An error answer is a value here.
     pub(super) async fn exchange(&mut self, commands: &[Command]) -> Result<Vec<Value>, LinkError> {
+        let mut unanswered = Unanswered::of(&self.account, commands.iter().map(|command| command.name));
         let sent = self.send(commands).await;
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
@@ -76,7 +78,7 @@ impl Raw {
                 }
                 Err(_elapsed) => return Err(self.silent(command.name)),
             };
-            account_for(&self.account, command.name, &answer);
+            unanswered.answered(&answer);
             answers.push(answer);
         }
         Ok(answers)
@@ -191,20 +193,43 @@ pub(super) fn accepted(endpoint: &Endpoint, command: &'static str, answer: Value
     }
 }
 
-/// Enters an error, and a command unless the server refused it before executing it: `commandstats` doesn't count those as calls.
-pub(super) fn account_for(account: &Account, command: &'static str, answer: &Value) {
-    let executed = match answer {
-        Value::ServerError(error) => {
-            account.count_error(error.code());
-            !matches!(error.code(), "NOPERM" | "NOAUTH" | "LOADING" | "DENIED")
-                && !error
-                    .details()
-                    .is_some_and(|details| details.starts_with("unknown") || details.starts_with("wrong number"))
+/// Commands on their way. Those that nobody answers are entered as executed in the end: a server that was too late for us does them
+/// all the same, and our part had better be too large than be taken for load.
+pub(super) struct Unanswered {
+    account: Account,
+    commands: VecDeque<&'static str>,
+}
+
+impl Unanswered {
+    pub(super) fn of(account: &Account, commands: impl IntoIterator<Item = &'static str>) -> Self {
+        Self {
+            account: account.clone(),
+            commands: commands.into_iter().collect(),
         }
-        _ => true,
-    };
-    if executed {
-        account.count(command);
+    }
+
+    /// The first of them was answered: enters an error, and a command unless the server refused it before executing it, which
+    /// `commandstats` doesn't count as a call.
+    pub(super) fn answered(&mut self, answer: &Value) {
+        let executed = match answer {
+            Value::ServerError(error) => {
+                self.account.count_error(error.code());
+                !matches!(error.code(), "NOPERM" | "NOAUTH" | "LOADING" | "DENIED")
+                    && !error
+                        .details()
+                        .is_some_and(|details| details.starts_with("unknown") || details.starts_with("wrong number"))
+            }
+            _ => true,
+        };
+        if let Some(command) = self.commands.pop_front().filter(|_| executed) {
+            self.account.count(command);
+        }
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.commands.iter().for_each(|command| self.account.count(command));
     }
 }
 

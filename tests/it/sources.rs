@@ -30,7 +30,7 @@ async fn check(plan: ServerPlan, more: &str, expected: &str) {
     let total = "hotshard_node_commands_total";
     let seen = eventually("two polls have been compared", DEADLINE, async || {
         let figures = figures(&daemon).await;
-        if figures.find(total, &[]).is_some() {
+        if figures.find("hotshard_shard_commands_per_second", &[]).is_some() {
             Ok(figures)
         } else {
             Err("not yet")
@@ -133,6 +133,128 @@ async fn what_a_server_refuses_us_is_no_error_of_its_clients() {
     let seen = opened(4.0).await.sum("hotshard_node_errors_total", &[]);
     assert_eq!(seen, 1.0);
     daemon.stop().await;
+}
+
+/// A server that was too late for us does all the same what it was asked.
+#[tokio::test]
+async fn what_we_asked_of_a_silent_server_is_no_load() {
+    let server = Server::redis().start().await;
+    let patient = configuration(&server, "");
+    let daemon =
+        Hotshard::serve(&patient.replace("interval = \"1s\"\n", "interval = \"1s\"\ntimeout = \"1s\"\n")).await;
+    let until = async |what, metric, labels: &[(&str, &str)], least: f64| {
+        eventually(what, DEADLINE, async || {
+            let figures = figures(&daemon).await;
+            match figures.find(metric, labels) {
+                Some(value) if value >= least => Ok(figures),
+                other => Err(other),
+            }
+        })
+        .await
+    };
+    until("it answers", "hotshard_node_up", &[], 1.0).await;
+    server.freeze();
+    let late = [("reason", "timed_out")];
+    until("polls fail", "hotshard_node_poll_failures_total", &late, 4.0).await;
+    server.thaw();
+    until("it answers again", "hotshard_node_up", &[], 1.0).await;
+    for _ in 0..10 {
+        server.call(&["GET", "key"]).await;
+    }
+    let reads = [("command", "GET")];
+    let seen = until("reads are counted", "hotshard_shard_commands_total", &reads, 10.0).await;
+    assert_eq!(seen.value("hotshard_node_commands_total", &[]), 10.0);
+    daemon.stop().await;
+}
+
+/// The figures of slots are an extra: a server that begins to keep them from us has answered all the same.
+#[tokio::test]
+async fn a_server_that_tells_no_more_of_its_slots_is_not_down() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let secret = folder.path().join("password");
+    std::fs::write(&secret, "lemon").expect("it can be written");
+    let auth = format!(
+        "[auth]\nusername = \"watcher\"\npassword_file = \"{}\"\n",
+        secret.display()
+    );
+    let plan = Server::valkey9()
+        .set("cluster-slot-stats-enabled", "yes")
+        .user("watcher", "lemon", "~* +@all");
+    let cluster = Cluster::shaped(plan, 3, 0).await;
+    let place = cluster.shard_of("hot").await.primary;
+    let server = &cluster.servers[place];
+    let daemon = Hotshard::serve(&configuration(server, &auth)).await;
+    let source = [("source", "slot_stats")];
+    eventually("a slot is hot", DEADLINE, async || {
+        server.call(&["SET", "hot", "value"]).await;
+        let figures = figures(&daemon).await;
+        match (
+            figures.count("hotshard_slot_cpu_ratio", &[]),
+            figures.find("hotshard_node_source", &source),
+        ) {
+            (1.., Some(1.0)) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    server.call(&["ACL", "SETUSER", "watcher", "-cluster|slot-stats"]).await;
+    let seen = eventually("the slots are gone", DEADLINE, async || {
+        let figures = figures(&daemon).await;
+        match (
+            figures.count("hotshard_slot_cpu_ratio", &[]),
+            figures.find("hotshard_node_source", &source),
+        ) {
+            (0, Some(0.0)) => Ok(figures),
+            other => Err(other),
+        }
+    })
+    .await;
+    assert_eq!(seen.value("hotshard_node_up", &[]), 1.0);
+    assert_eq!(seen.count("hotshard_node_poll_failures_total", &[]), 0);
+    let log = daemon.stop().await;
+    assert_eq!(log.matches("no figures of slots any more").count(), 1, "{log}");
+}
+
+/// What a primary sent its replica, by whichever of its counters tells it.
+async fn check_replication_output(plan: ServerPlan) {
+    let pair = Cluster::disabled(plan, 1).await;
+    let [primary, replica] = [&pair.servers[0], &pair.servers[1]];
+    let daemon =
+        Hotshard::serve(&configuration(primary, "").replace("\"]", &format!("\", \"{}:only\"]", replica.address)))
+            .await;
+    let node = primary.address.to_string();
+    let labels = [("node", node.as_str())];
+    let sent = async || {
+        let figures = figures(&daemon).await;
+        figures.find("hotshard_node_replication_output_bytes_total", &labels)
+    };
+    eventually("the replica is attached", DEADLINE, async || {
+        sent().await.ok_or("not yet")
+    })
+    .await;
+    let written = 100 * 1_000;
+    for number in 0..100 {
+        primary
+            .call(&["SET", &format!("key:{number}"), &"x".repeat(1_000)])
+            .await;
+    }
+    let sent = eventually("what was written has been sent", DEADLINE, async || {
+        match sent().await {
+            Some(sent) if sent >= f64::from(written) => Ok(sent),
+            other => Err(other),
+        }
+    })
+    .await;
+    assert!(sent < 1.2 * f64::from(written), "{sent} bytes");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_goes_to_replicas_is_told_by_every_kind_of_server() {
+    check_replication_output(Server::redis6()).await;
+    check_replication_output(Server::redis()).await;
+    check_replication_output(Server::valkey8()).await;
+    check_replication_output(Server::valkey9()).await;
 }
 
 /// The hot slot by the server's own counters, held against the traffic.
