@@ -216,7 +216,10 @@ impl Reading {
 
         self.memory_used = fields.number("used_memory").map(Bytes);
         self.memory_max = fields.number("maxmemory").filter(|max| *max != 0).map(Bytes);
-        self.memory_fragmentation = fields.number("mem_fragmentation_ratio").map(Ratio);
+        self.memory_fragmentation = fields
+            .number("mem_fragmentation_ratio")
+            .filter(|ratio: &f64| ratio.is_finite())
+            .map(Ratio);
 
         self.loading = fields.loading();
 

@@ -16,8 +16,10 @@ use crate::model::{Bytes, OwnCost, Role, Timestamp};
 /// A reading with what the node said of itself beside it.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// When it was taken, by our clock.
+    /// When the answer was there, by our clock.
     pub at: Timestamp,
+    /// How long it took: the server counted at some moment within that.
+    pub took: Duration,
     /// The node's role by ROLE.
     pub role: Role,
     /// The answer of INFO.
@@ -97,7 +99,7 @@ pub fn step(before: &Observation, after: &Observation, own: &OwnCost) -> Option<
     Some(Deltas {
         span: span(before, after),
         role_changed,
-        reset: went_back(old.commands_processed, new.commands_processed),
+        reset: was_reset(old, new, own),
         commands,
         script_calls: scripts,
         by_command: by_command.unwrap_or_default(),
@@ -116,16 +118,45 @@ pub fn step(before: &Observation, after: &Observation, own: &OwnCost) -> Option<
     })
 }
 
-/// The time between two readings by the server's clock, or by ours before 6.2. A clock that was set on the way tells nothing.
+/// The time between two readings by the server's clock, or by ours before 6.2. A clock that was set on the way tells nothing: the
+/// two clocks can differ by no more than the answers took.
 fn span(before: &Observation, after: &Observation) -> Option<Duration> {
+    const DRIFT: u32 = 20;
+    const SLACK: Duration = Duration::from_millis(500);
     let ours = after.at.since(before.at);
     let (Some(old), Some(new)) = (before.reading.server_time, after.reading.server_time) else {
         return Some(ours).filter(|span| !span.is_zero());
     };
     let theirs = new.since(old);
-    let difference = theirs.abs_diff(ours);
-    let clocks_agree = difference <= Duration::from_secs(5).max(ours / 2);
+    let clocks_agree = theirs.abs_diff(ours) <= before.took.max(after.took) + SLACK.max(ours / DRIFT);
     Some(theirs).filter(|span| clocks_agree && !span.is_zero())
+}
+
+/// Counters are reset all at once, so one that went back tells it of all, and so do a command that isn't listed any more and our own
+/// last INFO where it isn't counted.
+fn was_reset(old: &Reading, new: &Reading, own: &OwnCost) -> bool {
+    type Counter = fn(&Reading) -> Option<u64>;
+    const COUNTERS: [Counter; 8] = [
+        |reading| reading.commands_processed,
+        |reading| reading.connections_received,
+        |reading| reading.input.map(|bytes| bytes.0),
+        |reading| reading.output.map(|bytes| bytes.0),
+        |reading| reading.keyspace_hits,
+        |reading| reading.keyspace_misses,
+        |reading| reading.expired_keys,
+        |reading| reading.evicted_keys,
+    ];
+    let fell = |(name, before): (&Arc<str>, &CommandCount), now: &BTreeMap<Arc<str>, CommandCount>| {
+        before.calls > now.get(name).map_or(0, |after| after.calls)
+    };
+    let commands_fell = || {
+        let (before, now) = old.commands.as_ref().zip(new.commands.as_ref())?;
+        Some(before.iter().any(|entry| fell(entry, now)))
+    };
+    let infos = |reading: &Reading| Some(reading.commands.as_ref()?.get("INFO")?.calls);
+    // Of several connections at work at that moment, it isn't certain which call came first.
+    let forgot_ours = own.commands.get("INFO") == Some(&1) && infos(new).is_some() && infos(old) == infos(new);
+    COUNTERS.iter().any(|counter| went_back(counter(old), counter(new))) || commands_fell() == Some(true) || forgot_ours
 }
 
 fn went_back<Value: PartialOrd>(old: Option<Value>, new: Option<Value>) -> bool {
@@ -168,14 +199,14 @@ pub fn client_output(old: &Reading, new: &Reading) -> Option<Bytes> {
     }
 }
 
-/// What went to replicas, by the server's counter. Before 7.0 there is none, and that of Valkey 8.0.1 stays at 0 (as does that part of
-/// its output): then by what the replicas took.
+/// What went to replicas, by the server's counter. Before 7.0 there is none, and Valkey 8.0.1 counts full copies alone and leaves the
+/// stream out of its output, too: then by what the replicas took.
 fn replication_output(old: &Reading, new: &Reading) -> Option<Bytes> {
-    match bytes(old.replication_output, new.replication_output) {
-        Some(Bytes(0)) if new.replication_output == Some(Bytes(0)) => taken_by_replicas(old, new).or(Some(Bytes(0))),
-        Some(counted) => Some(counted),
-        None => taken_by_replicas(old, new),
-    }
+    let counted = bytes(old.replication_output, new.replication_output);
+    counted
+        .filter(|bytes| bytes.0 > 0)
+        .or_else(|| taken_by_replicas(old, new))
+        .or(counted)
 }
 
 /// The stream is the same for each replica that took it all the time, and nothing else was sent if nobody came or went.

@@ -161,10 +161,14 @@ impl Settings {
 
     /// What the ledger is to go by.
     pub fn ledger(&self) -> LedgerSettings {
+        let defaults = LedgerSettings::default();
+        // One long window takes no figure away.
+        let one_window = self.monitor.window + self.poll.interval * 4;
         LedgerSettings {
             status: self.status,
             limits: self.limits.clone(),
-            ..LedgerSettings::default()
+            stands_max: defaults.stands_max.max(one_window),
+            ..defaults
         }
     }
 

@@ -142,6 +142,7 @@ impl Siblings {
         let poll = heard(link.endpoint(), probe::poll(link)).await?;
         let observation = Observation {
             at: clock.now(),
+            took: poll.took,
             role: poll.role.role(),
             reading: Reading::parse(&poll.info),
             commands: Arc::clone(&self.commands),

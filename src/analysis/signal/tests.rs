@@ -14,6 +14,7 @@ fn observation(role: Role, text: &str, at: u64) -> Observation {
     let theirs = reading.server_time.map_or(at, |time| time.0);
     Observation {
         at: Timestamp(theirs),
+        took: Duration::ZERO,
         role,
         reading,
         commands: Commands::builtin(),
@@ -127,6 +128,7 @@ fn counters(counters: &str, process: &str, at: u64) -> Observation {
     );
     Observation {
         at: Timestamp(at),
+        took: Duration::ZERO,
         role: Role::Primary,
         reading: Reading::parse(&text),
         commands: Commands::builtin(),
@@ -161,6 +163,56 @@ fn what_a_reset_leaves_is_counted_and_never_more() {
 }
 
 #[test]
+fn a_reset_is_told_by_any_counter() {
+    let reset = |before: &str, after: &str| {
+        let at = |text: &str, at| observation(Role::Primary, &format!("run_id:a\r\n{text}"), at);
+        let deltas = step(&at(before, 0), &at(after, 15_000_000), &OwnCost::default()).expect("one process");
+        deltas.reset
+    };
+    let seldom = "total_commands_processed:100\r\n# Commandstats\r\ncmdstat_get:calls=90,usec=9\r\ncmdstat_ping:calls=10,usec=9\r\n";
+    let busy = "total_commands_processed:900\r\n# Commandstats\r\ncmdstat_get:calls=900,usec=9\r\n";
+    assert!(reset(seldom, busy), "a command that was called isn't listed any more");
+    assert!(!reset(busy, &busy.replace("900", "1000")));
+    assert!(
+        !reset(seldom, "total_commands_processed:900\r\n"),
+        "a section that is missing tells nothing"
+    );
+    for counter in [
+        "total_connections_received",
+        "total_net_input_bytes",
+        "keyspace_hits",
+        "evicted_keys",
+    ] {
+        let counted = |so_many| {
+            format!(
+                "total_commands_processed:{so_many}\r\n{counter}:{}\r\n",
+                1_000 - so_many
+            )
+        };
+        assert!(reset(&counted(100), &counted(900)), "{counter}");
+    }
+}
+
+#[test]
+fn a_reset_is_told_by_our_own_last_call_that_is_not_counted() {
+    let reset = |infos: u64, ours: u64| {
+        let text = |gets, infos| {
+            format!(
+                "run_id:a\r\n# Commandstats\r\ncmdstat_get:calls={gets},usec=9\r\ncmdstat_info:calls={infos},usec=9\r\n"
+            )
+        };
+        let (before, after) = (text(50, 1), text(60, infos));
+        let at = |text: &str, at| observation(Role::Primary, text, at);
+        let deltas = step(&at(&before, 0), &at(&after, 15_000_000), &own(&[("INFO", ours)]));
+        deltas.expect("one process").reset
+    };
+    assert!(reset(1, 1), "reset, and asked by somebody since");
+    assert!(!reset(2, 1));
+    // With several connections at work, some of ours may have been counted before the last look.
+    assert!(!reset(1, 2));
+}
+
+#[test]
 fn another_process_has_nothing_to_compare_with() {
     let own = OwnCost::default();
     assert_eq!(
@@ -183,16 +235,23 @@ fn our_own_part_never_makes_a_figure_negative() {
 
 #[test]
 fn time_is_the_servers_unless_a_clock_was_set() {
-    let span = |theirs: u64, ours: u64| {
+    let span = |theirs: u64, ours: u64, took: u64| {
         let mut after = counters("1 1 1", "a", theirs);
         after.at = Timestamp(ours);
+        after.took = Duration::from_micros(took);
         let deltas = step(&counters("0 0 0", "a", 0), &after, &OwnCost::default()).expect("one process");
         deltas.span.map(|span| span.as_millis())
     };
     let second = 1_000_000;
-    assert_eq!(span(15 * second, 15 * second + 400_000), Some(15_000));
-    assert_eq!(span(3_615 * second, 15 * second), None);
-    assert_eq!(span(0, 15 * second), None);
+    assert_eq!(span(15 * second, 15 * second + 400_000, 0), Some(15_000));
+    assert_eq!(
+        span(15 * second, 19 * second, 4 * second),
+        Some(15_000),
+        "a late answer"
+    );
+    assert_eq!(span(19 * second, 15 * second, 0), None, "set forward by four seconds");
+    assert_eq!(span(3_615 * second, 15 * second, 0), None);
+    assert_eq!(span(0, 15 * second, 0), None);
 }
 
 #[test]
@@ -200,6 +259,7 @@ fn before_6_2_time_is_ours() {
     let text = fixture!("redis-5.0.14-primary-written");
     let at = |at| Observation {
         at: Timestamp(at),
+        took: Duration::ZERO,
         role: Role::Primary,
         reading: Reading::parse(text),
         commands: Commands::builtin(),
@@ -237,7 +297,7 @@ fn an_interval_with_both_roles_counts_only_reads() {
 #[test]
 fn a_counter_of_replication_that_stands_still_is_replaced_by_the_replicas_offsets() {
     let replication = |counted: u64, offset: u64| {
-        let mut observation = counters(&format!("1 {offset} {counted}"), "a", offset);
+        let mut observation = counters(&format!("1 {} {counted}", 1_000 + offset), "a", offset);
         let replica = format!("connected_slaves:1\r\nslave0:ip=10.0.0.2,port=1,state=online,offset={offset},lag=0\r\n");
         observation.reading.replication = Reading::parse(&replica).replication;
         observation
@@ -248,5 +308,7 @@ fn a_counter_of_replication_that_stands_still_is_replaced_by_the_replicas_offset
     };
     let both = |one, other| (Some(Bytes(one)), Some(Bytes(other)));
     assert_eq!(sent(&replication(0, 100), &replication(0, 700)), both(600, 600));
-    assert_eq!(sent(&replication(5, 100), &replication(5, 700)), both(0, 600));
+    // A full copy has been counted before.
+    assert_eq!(sent(&replication(259, 100), &replication(259, 700)), both(600, 600));
+    assert_eq!(sent(&replication(259, 100), &replication(859, 700)), both(600, 0));
 }

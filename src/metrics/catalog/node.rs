@@ -15,7 +15,7 @@ pub(super) const METRICS: &[Metric] = &[
     gauge(
         "node_role",
         Unit::Flag,
-        "1 for the role the node has by its own word, 0 for the other.",
+        "1 for the role the node has by its own last word, 0 for the other.",
         NodeBy(&["role"], |node, put| {
             for role in [Role::Primary, Role::Replica] {
                 put.sample(&[role.as_str()], node.role.map(|own| own == role));
@@ -63,7 +63,7 @@ pub(super) const METRICS: &[Metric] = &[
     counter(
         "node_output_bytes_total",
         Unit::Bytes,
-        "Bytes the node sent to clients, replication and hotshard left out.",
+        "Bytes the node sent to clients, replication and hotshard left out; while a window is open, no more than its rate before.",
         Node(|node| node.totals.output_bytes.figure()),
     ),
     counter(
@@ -75,13 +75,13 @@ pub(super) const METRICS: &[Metric] = &[
     counter(
         "node_input_bytes_total",
         Unit::Bytes,
-        "Bytes the node received.",
+        "Bytes the node received, replication among them, hotshard left out.",
         Node(|node| node.totals.input_bytes.figure()),
     ),
     counter(
         "node_cpu_seconds_total",
         Unit::Seconds,
-        "CPU time of the node's main thread.",
+        "CPU time of the node's main thread, that of hotshard's windows among it.",
         Node(|node| node.totals.cpu_seconds.figure()),
     ),
     gauge(
@@ -105,7 +105,7 @@ pub(super) const METRICS: &[Metric] = &[
     gauge(
         "node_connected_clients",
         Unit::Count("client"),
-        "Clients connected to the node.",
+        "Clients connected to the node, hotshard and a replica's primary among them, replicas left out.",
         Node(|node| node.gauges.connected_clients.figure()),
     ),
     gauge(
@@ -123,7 +123,7 @@ pub(super) const METRICS: &[Metric] = &[
     counter(
         "node_connections_received_total",
         Unit::Count("connection"),
-        "Connections the node accepted.",
+        "Connections the node accepted, hotshard's few among them.",
         Node(|node| node.totals.connections_received.figure()),
     ),
     counter(
@@ -135,7 +135,7 @@ pub(super) const METRICS: &[Metric] = &[
     counter(
         "node_keyspace_hits_total",
         Unit::Count("read"),
-        "Reads that found their key.",
+        "Reads that found their key, a few of hotshard's after each window among them.",
         Node(|node| node.totals.keyspace_hits.figure()),
     ),
     counter(
@@ -159,7 +159,7 @@ pub(super) const METRICS: &[Metric] = &[
     counter(
         "node_errors_total",
         Unit::Count("error"),
-        "Error replies by the error's first word.",
+        "Error replies by the error's first word, those to hotshard left out; past the limit `other`.",
         NodeBy(&["error"], |node, put| {
             for (error, count) in &node.totals.errors {
                 put.sample(&[error], *count);
@@ -181,13 +181,13 @@ pub(super) const METRICS: &[Metric] = &[
     gauge(
         "node_replication_lag_bytes",
         Unit::Bytes,
-        "How many bytes a replica is behind its primary.",
+        "How many bytes a replica is behind its primary; absent while the primary is silent or the replica copies everything.",
         Node(|node| node.gauges.replication_lag.figure()),
     ),
     gauge(
         "node_replication_lag_seconds",
         Unit::Seconds,
-        "How long a replica is behind its primary, derived from offsets.",
+        "How long ago the primary was where the replica is, derived from offsets; absent while the primary is silent or the replica copies everything.",
         Node(|node| node.gauges.replication_lag_seconds.figure()),
     ),
     gauge(

@@ -16,19 +16,19 @@ pub(super) const METRICS: &[Metric] = &[
     gauge(
         "shard_commands_per_second",
         Unit::PerSecond("command"),
-        "Commands the shard's nodes execute a second.",
+        "Commands the shard's nodes executed for clients a second, over the last minute.",
         Shard(|shard| shard.commands.rate.figure()),
     ),
     gauge(
         "shard_output_bytes_per_second",
         Unit::BytesPerSecond,
-        "Bytes the shard's nodes send to clients a second.",
+        "Bytes the shard's nodes sent to clients a second, over the last minute.",
         Shard(|shard| shard.bytes_out.rate.figure()),
     ),
     gauge(
         "shard_cpu_ratio",
         Unit::Ratio,
-        "Main-thread CPU of the shard's busiest node, in cores.",
+        "Main-thread CPU of the shard's busiest node, in cores, over the last minute; 1 is the ceiling.",
         Shard(|shard| shard.cpu.rate.figure()),
     ),
     gauge(
@@ -44,7 +44,7 @@ pub(super) const METRICS: &[Metric] = &[
     gauge(
         "shard_skew_ratio",
         Unit::Ratio,
-        "A signal over the median of the other shards.",
+        "A signal over the median of the other shards, which is never taken to be less than the floor.",
         ShardBy(&["signal"], |shard, put| {
             for (signal, compared) in signals(shard) {
                 put.sample(&[signal], compared.skew);

@@ -24,6 +24,8 @@ pub(super) struct GroupAccount {
     asked: BTreeSet<NodeId>,
     /// When the first of them was.
     round_began: Option<Timestamp>,
+    /// Nodes that joined a group which is watched already: they are asked at once, out of turn.
+    newcomers: BTreeSet<NodeId>,
     report: Option<Arc<Report>>,
     discovered: Option<Timestamp>,
     discovery_failures: BTreeMap<&'static str, u64>,
@@ -48,15 +50,21 @@ impl GroupAccount {
                 .or_insert_with(|| ShardAccount::new(settings));
             account.slots = shard.slots.clone().or_else(|| account.slots.take());
         }
+        let was_watched = !self.nodes.is_empty();
         for (_, node) in group.nodes() {
-            match self.nodes.get_mut(&node.id) {
+            let moved = match self.nodes.get_mut(&node.id) {
                 Some(account) => account.rediscovered(node.clone()),
                 None => {
-                    self.nodes
-                        .insert(node.id.clone(), NodeAccount::new(node.clone(), settings));
+                    let account = NodeAccount::new(node.clone(), settings);
+                    self.nodes.insert(node.id.clone(), account);
+                    was_watched
                 }
+            };
+            if moved {
+                self.newcomers.insert(node.id.clone());
             }
         }
+        self.newcomers.retain(|id| self.members.contains_key(id));
     }
 
     /// New caps for what is known of its shards and nodes.
@@ -78,7 +86,9 @@ impl GroupAccount {
         outcome: &Result<Box<PollAnswer>, &'static str>,
         settings: &LedgerSettings,
     ) {
-        if self.asked.contains(node) {
+        // An answer out of turn neither ends a round nor begins one: the others' next one is to be compared with this node's next.
+        let in_turn = !self.newcomers.remove(node);
+        if in_turn && self.asked.contains(node) {
             self.end_round(settings);
         }
         let (Some(account), Some(shard)) = (self.nodes.get_mut(node), self.members.get(node)) else {
@@ -94,6 +104,9 @@ impl GroupAccount {
                 }
             }
             Err(reason) => account.failed(at, took, reason),
+        }
+        if !in_turn {
+            return;
         }
         self.asked.insert(node.clone());
         self.round_began.get_or_insert(at);
@@ -177,13 +190,13 @@ impl GroupAccount {
         for (id, shard) in &self.shards {
             let members = &self.members;
             let nodes = self.nodes.iter_mut().filter(|(node, _)| members.get(*node) == Some(id));
-            shard.measure_lag(nodes.map(|(_, node)| node));
+            shard.measure_lag(nodes.map(|(_, node)| node).collect());
         }
     }
 
     fn compare(&mut self, settings: &LedgerSettings) {
         for signal in Signal::ALL {
-            let rates: Vec<Option<f64>> = self.shards.values().map(|shard| shard.rate(signal)).collect();
+            let rates: Vec<Option<f64>> = self.shards.values().map(|shard| shard.comparable(signal)).collect();
             let standings = compare(&rates, settings.status.floor(signal));
             for (shard, standing) in self.shards.values_mut().zip(&standings) {
                 shard.judge(signal, standing, &settings.status);

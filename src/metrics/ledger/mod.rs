@@ -44,6 +44,8 @@ use crate::model::{GroupKey, NodeId, Ratio, ShardId, Timestamp};
 pub struct LedgerSettings {
     /// Rates are means over so long.
     pub rate_window: Duration,
+    /// So long a figure stands that no interval tells any more.
+    pub stands_max: Duration,
     /// When a shard is called hot or cold.
     pub status: StatusSettings,
     /// How many series there may be.
@@ -54,6 +56,7 @@ impl Default for LedgerSettings {
     fn default() -> Self {
         Self {
             rate_window: Duration::from_secs(60),
+            stands_max: Duration::from_secs(300),
             status: StatusSettings::default(),
             limits: LimitSettings::default(),
         }

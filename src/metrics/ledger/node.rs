@@ -36,8 +36,9 @@ pub(super) struct NodeAccount {
     cpu: RateWindow,
     gathered: Gathered,
     pace: Pace,
-    slot_stats: Option<Arc<SlotStats>>,
-    slot_loads: Vec<SlotLoad>,
+    known: Known,
+    stands_max: Duration,
+    slots: Option<SlotLook>,
     gauges: NodeGauges,
     sources: Sources,
     totals: Totals,
@@ -50,6 +51,23 @@ pub(super) struct NodeAccount {
 struct OpenSpan {
     opened: Timestamp,
     closed: Option<Timestamp>,
+}
+
+/// A node's last look at all its slots.
+#[derive(Debug)]
+struct SlotLook {
+    stats: Arc<SlotStats>,
+    /// What each did since the look before, and how long that was.
+    loads: Vec<SlotLoad>,
+    span: Duration,
+}
+
+/// When the last interval ended that told each of a node's figures.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    commands: Option<Timestamp>,
+    output: Option<Timestamp>,
+    cpu: Option<Timestamp>,
 }
 
 /// Calls for clients and CPU time by command, which one poll adds to the totals of the node's shard.
@@ -72,8 +90,9 @@ impl NodeAccount {
             cpu: window(),
             gathered: Gathered::default(),
             pace: Pace::default(),
-            slot_stats: None,
-            slot_loads: Vec::new(),
+            known: Known::default(),
+            stands_max: settings.stands_max,
+            slots: None,
             gauges: NodeGauges::default(),
             sources: Sources::default(),
             totals: Totals::new(settings.limits.errors_max),
@@ -84,17 +103,21 @@ impl NodeAccount {
 
     pub(super) fn configure(&mut self, settings: &LedgerSettings) {
         self.totals.cap_errors(settings.limits.errors_max);
+        self.stands_max = settings.stands_max;
     }
 
-    /// Takes what discovery says of the node now.
-    pub(super) fn rediscovered(&mut self, node: Node) {
+    /// Takes what discovery says of the node now; tells whether it is somewhere else.
+    pub(super) fn rediscovered(&mut self, node: Node) -> bool {
+        let moved = self.node.endpoint != node.endpoint;
         self.node = node;
+        moved
     }
 
     /// It answered.
     pub(super) fn answered(&mut self, at: Timestamp, took: Duration, answer: &PollAnswer) -> Contribution {
         let observation = Observation {
             at,
+            took,
             role: answer.role,
             reading: answer.reading.clone(),
             commands: Arc::clone(&answer.commands),
@@ -103,19 +126,24 @@ impl NodeAccount {
         self.started = self
             .started_of_same_process(&observation)
             .or_else(|| start_time(&observation.reading));
+        let lag = (self.gauges.replication_lag, self.gauges.replication_lag_seconds);
         self.gauges = gauges(&observation.reading, self.started);
+        // It is measured when all have been heard; until then what was measured last stands.
+        (self.gauges.replication_lag, self.gauges.replication_lag_seconds) = lag;
         self.sources.update(answer.sources);
-        answer.slot_stats.iter().for_each(|stats| self.compare_slots(stats));
+        self.forget_old(at);
         let contribution = match self.last.as_ref().map(|last| step(last, &observation, &answer.own)) {
-            Some(Some(deltas)) => self.went_on(at, took, &deltas),
+            Some(Some(deltas)) => self.went_on(at, &deltas),
             Some(None) => {
                 self.begin_again();
+                self.slots = None;
                 Contribution::default()
             }
             None => Contribution::default(),
         };
+        answer.slot_stats.iter().for_each(|stats| self.compare_slots(stats));
         self.windows
-            .retain(|window| window.closed.is_none_or(|closed| closed >= at));
+            .retain(|window| window.closed.is_none_or(|closed| closed >= at - took));
         self.last = Some(observation);
         self.attempted = Some(at);
         self.failures_in_a_row = 0;
@@ -249,13 +277,19 @@ impl NodeAccount {
 
     /// What each slot did between the last two looks at all of them.
     pub(super) fn slot_loads(&self) -> &[SlotLoad] {
-        if self.is_missing() { &[] } else { &self.slot_loads }
+        self.slots
+            .as_ref()
+            .filter(|_| !self.is_missing())
+            .map_or(&[], |slots| &slots.loads)
     }
 
     fn compare_slots(&mut self, stats: &Arc<SlotStats>) {
-        if let Some(earlier) = self.slot_stats.replace(Arc::clone(stats)) {
-            self.slot_loads = stats.since(&earlier);
-        }
+        let earlier = self.slots.take().map(|slots| slots.stats);
+        self.slots = Some(SlotLook {
+            loads: earlier.as_ref().map(|earlier| stats.since(earlier)).unwrap_or_default(),
+            span: earlier.map_or(Duration::ZERO, |earlier| stats.at.since(earlier.at)),
+            stats: Arc::clone(stats),
+        });
     }
 
     /// Uptime comes in whole seconds, so a start is worked out once for each process.
@@ -275,8 +309,8 @@ impl NodeAccount {
         self.pace = Pace::default();
     }
 
-    fn went_on(&mut self, at: Timestamp, took: Duration, deltas: &Deltas) -> Contribution {
-        let disturbed = self.is_disturbed(at, took);
+    fn went_on(&mut self, at: Timestamp, deltas: &Deltas) -> Contribution {
+        let disturbed = self.is_disturbed(at);
         let credit = self.credit(at);
         self.totals.add(deltas, credit, self.output_max(deltas, disturbed));
         if deltas.role_changed {
@@ -290,9 +324,9 @@ impl NodeAccount {
             .collect()
     }
 
-    /// Whether a window of ours was open on the node at some time since the last answer.
-    fn is_disturbed(&self, at: Timestamp, took: Duration) -> bool {
-        let began = self.last.as_ref().map_or(at, |last| last.at) - took;
+    /// Whether a window of ours was open on the node at some time since it was last asked. A late answer tells of a moment before it came.
+    fn is_disturbed(&self, at: Timestamp) -> bool {
+        let began = self.last.as_ref().map_or(at, |last| last.at - last.took);
         let overlaps = |window: &OpenSpan| window.opened <= at && window.closed.is_none_or(|closed| closed >= began);
         self.windows.iter().any(overlaps)
     }
@@ -308,14 +342,41 @@ impl NodeAccount {
     /// CPU and output of an interval that overlaps a window of ours aren't the node's own, nor is output after a reset known. Then the last
     /// figures stand.
     fn add_to_rates(&mut self, at: Timestamp, span: Duration, deltas: &Deltas, disturbed: bool) {
-        let (output, cpu) = (
-            deltas.output.map(|bytes| bytes.0 as f64),
-            deltas.cpu.map(|time| time.as_secs_f64()),
-        );
-        let output = clean(&mut self.output, (at, span), output, !deltas.reset && !disturbed);
-        let cpu = clean(&mut self.cpu, (at, span), cpu, !disturbed);
+        let sent = deltas.output.map(|bytes| bytes.0 as f64);
+        let sent = sent.filter(|_| !deltas.reset && !disturbed);
+        let used = deltas.cpu.map(|time| time.as_secs_f64()).filter(|_| !disturbed);
+        let output = clean(&mut self.output, (at, span), sent);
+        let cpu = clean(&mut self.cpu, (at, span), used);
         self.gathered.add((at, span), deltas, output, cpu);
         self.compared = true;
+        let tells = |told: bool, before| if told { Some(at) } else { before };
+        self.known = Known {
+            commands: tells(deltas.commands.is_some() && !deltas.reset, self.known.commands),
+            output: tells(sent.is_some(), self.known.output),
+            cpu: tells(used.is_some(), self.known.cpu),
+        };
+    }
+
+    /// A figure stands for a while where no interval tells it, but not for ever: then nobody knows.
+    fn forget_old(&mut self, at: Timestamp) {
+        let stands = |seen: Option<Timestamp>| seen.is_some_and(|seen| at.since(seen) <= self.stands_max);
+        let before = &mut self.pace.signals;
+        if !stands(self.known.commands) {
+            (before.commands, before.script_calls) = (None, None);
+        }
+        if !stands(self.known.output) {
+            before.output = None;
+            self.output.clear();
+        }
+        if !stands(self.known.cpu) {
+            before.cpu = None;
+            self.cpu.clear();
+        }
+        // Two looks at the slots have been missed.
+        let missed = |slots: &&mut SlotLook| at.since(slots.stats.at) > slots.span * 3;
+        if let Some(slots) = self.slots.as_mut().filter(missed) {
+            slots.loads.clear();
+        }
     }
 
     /// MONITOR's own output can't be told from the clients' while a window is open: the last clean rate stands.
@@ -327,13 +388,8 @@ impl NodeAccount {
 }
 
 /// The amount of a clean interval, which `window` takes note of; else as much as the mean of the last clean ones comes to.
-fn clean(
-    window: &mut RateWindow,
-    (at, span): (Timestamp, Duration),
-    amount: Option<f64>,
-    is_clean: bool,
-) -> Option<f64> {
-    match amount.filter(|_| is_clean) {
+fn clean(window: &mut RateWindow, (at, span): (Timestamp, Duration), amount: Option<f64>) -> Option<f64> {
+    match amount {
         Some(amount) => {
             window.push(at, span, amount);
             Some(amount)

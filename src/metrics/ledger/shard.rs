@@ -109,10 +109,15 @@ impl ShardAccount {
         }
     }
 
-    /// Works out how far its replicas are behind. All nodes of the round have been heard by now.
-    pub(super) fn measure_lag<'nodes>(&self, nodes: impl Iterator<Item = &'nodes mut NodeAccount>) {
-        for node in nodes.filter(|node| node.is_up() && node.role() == Some(Role::Replica)) {
-            let lag = node.last().and_then(|last| {
+    /// Works out how far its replicas are behind. All nodes of the round have been heard by now; behind a primary that is silent nobody
+    /// knows how far they are.
+    pub(super) fn measure_lag(&self, nodes: Vec<&mut NodeAccount>) {
+        let primary_up = nodes
+            .iter()
+            .any(|node| node.is_up() && node.role() == Some(Role::Primary));
+        for node in nodes {
+            let behind = primary_up && node.is_up() && node.role() == Some(Role::Replica);
+            let lag = node.last().filter(|_| behind).and_then(|last| {
                 let replication = &last.reading.replication;
                 let copying = replication.sync_in_progress == Some(true);
                 let offset = replication.replica_offset.filter(|_| !copying)?;
@@ -158,6 +163,13 @@ impl ShardAccount {
             Signal::BytesOut => self.rates.bytes_out,
             Signal::Cpu => self.rates.cpu,
         }
+    }
+
+    /// Its rate as siblings are held against it. A shard without slots, new or about to go, has nothing to do: it would make all others
+    /// look hot.
+    pub(super) fn comparable(&self, signal: Signal) -> Option<f64> {
+        let serves = self.slots.as_ref().is_none_or(|slots| !slots.is_empty());
+        self.rate(signal).filter(|_| serves)
     }
 
     /// Takes where it stands among its siblings.

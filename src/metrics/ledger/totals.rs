@@ -48,6 +48,7 @@ impl Totals {
         known(&mut totals.evicted_keys, reading.evicted_keys);
         known(&mut totals.expired_keys, reading.expired_keys);
         known(&mut totals.full_syncs, reading.full_syncs);
+        known(&mut self.cpu, reading.cpu_main_thread);
     }
 
     /// Adds so much of the deltas; while a window of ours is open, no more than `output_max` went to clients.

@@ -1,6 +1,8 @@
 //! The ledger, told what happens in a world of servers whose truth is known.
 
+mod blind;
 mod disturbances;
+mod joining;
 mod windows;
 mod world;
 
@@ -96,7 +98,11 @@ fn nothing_is_known_before_the_second_poll() {
     world.pass(world::POLL);
     let shard = world.shard("a");
     assert_eq!((commands(&shard), shard.commands.status), (None, Status::Unknown));
-    assert_eq!(shard.nodes[0].totals.commands, Some(0));
+    let totals = &shard.nodes[0].totals;
+    assert_eq!(
+        (totals.commands, totals.cpu_seconds.map(|cpu| cpu.0)),
+        (Some(0), Some(0.0))
+    );
     world.pass(world::POLL);
     assert_eq!(commands(&world.shard("a")), Some(SHARD_RATE));
 }

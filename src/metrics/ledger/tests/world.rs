@@ -1,13 +1,18 @@
 //! Servers that count as real ones do, polled by a clock that only tests move.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::analysis::info::Reading;
 use crate::analysis::keyspec::Commands;
+use crate::analysis::slot_stats::{SlotCounters, SlotStats};
 use crate::metrics::ledger::{Event, Ledger, LedgerSettings, PollAnswer};
 use crate::metrics::snapshot::{NodeSnapshot, ShardSnapshot, Snapshot, Sources};
-use crate::model::{Bytes, Endpoint, Group, GroupKey, Node, NodeId, OwnCost, Region, Role, Shard, ShardId, Timestamp};
+use crate::model::{
+    Bytes, Endpoint, Group, GroupKey, Node, NodeId, OwnCost, Region, Role, RunId, Shard, ShardId, Slot, SlotSet,
+    Timestamp,
+};
 
 /// The time between two polls.
 pub(super) const POLL: u64 = 15;
@@ -34,6 +39,10 @@ pub(super) struct Server {
     pub(super) works: bool,
     /// The history of its stream; a failover begins another.
     pub(super) history: u64,
+    /// Whether it counts by slot; it has one.
+    pub(super) counts_slots: bool,
+    /// Whether we have asked it since it began.
+    known_to_us: bool,
     process: u64,
     counters: Counters,
     cpu_millis: u64,
@@ -59,6 +68,8 @@ impl Server {
             answers: true,
             works: true,
             history: 1,
+            counts_slots: false,
+            known_to_us: false,
             process: 1,
             counters: Counters::default(),
             cpu_millis: 0,
@@ -98,6 +109,7 @@ impl Server {
     /// Our INFO is counted when it is done.
     fn asked(&mut self) {
         if self.answers {
+            self.known_to_us = true;
             self.counters.infos += 1;
             self.counters.output += 5_000;
         }
@@ -110,7 +122,21 @@ impl Server {
     pub(super) fn restart(&mut self) {
         self.reset();
         self.process += 1;
+        self.known_to_us = false;
         self.cpu_millis = 0;
+    }
+
+    fn slot_stats(&self, at: Timestamp) -> Option<Arc<SlotStats>> {
+        let counters = SlotCounters {
+            cpu: Some(Duration::from_millis(self.cpu_millis)),
+            output: Some(Bytes(self.counters.output)),
+        };
+        let stats = SlotStats {
+            run_id: Some(RunId::from(self.process.to_string().as_str())),
+            at,
+            slots: Slot::new(7).into_iter().map(|slot| (slot, counters)).collect(),
+        };
+        self.counts_slots.then(|| Arc::new(stats))
     }
 
     fn info(&self, at: Timestamp) -> Reading {
@@ -148,6 +174,8 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) servers: BTreeMap<String, Server>,
     pub(super) second: u64,
+    /// By shard, where there are slots.
+    pub(super) slots: BTreeMap<String, SlotSet>,
 }
 
 impl World {
@@ -161,6 +189,7 @@ impl World {
             ledger: Ledger::new(LedgerSettings::default()),
             servers,
             second: 0,
+            slots: BTreeMap::new(),
         };
         world.discover();
         world
@@ -179,9 +208,9 @@ impl World {
             });
         }
         let shards = shards.into_iter().map(|(id, nodes)| Shard {
+            slots: self.slots.get(&id).cloned(),
             id: ShardId::new(id),
             nodes,
-            slots: None,
         });
         let group = Group {
             key: key(),
@@ -197,15 +226,18 @@ impl World {
     /// Lets so many seconds go by; each fifteenth all nodes are polled.
     pub(super) fn pass(&mut self, seconds: u64) {
         for _ in 0..seconds {
-            self.servers
-                .values_mut()
-                .filter(|server| server.works)
-                .for_each(Server::work);
-            self.second += 1;
+            self.work();
             if self.second.is_multiple_of(POLL) {
                 self.poll();
             }
         }
+    }
+
+    /// A second in which nobody is polled.
+    pub(super) fn work(&mut self) {
+        let working = self.servers.values_mut().filter(|server| server.works);
+        working.for_each(Server::work);
+        self.second += 1;
     }
 
     /// Polls every node once.
@@ -214,20 +246,25 @@ impl World {
     }
 
     pub(super) fn poll_node(&mut self, name: &str) {
-        let at = self.now();
+        self.poll_late(name, Duration::from_millis(3), |_| {});
+    }
+
+    /// Polls a node that answers at once, but the answer takes so long; something happens meanwhile.
+    pub(super) fn poll_late(&mut self, name: &str, took: Duration, meanwhile: impl FnOnce(&mut Self)) {
+        let asked = self.now();
         let server = self.server(name);
         let outcome = if server.answers {
-            Ok(Box::new(answer(server, at)))
+            Ok(Box::new(answer(server, asked)))
         } else {
             Err("timeout")
         };
         server.asked();
-        let node = NodeId::from(name);
+        meanwhile(self);
         self.ledger.apply(&Event::Polled {
             group: key(),
-            node,
-            at,
-            took: Duration::from_millis(3),
+            node: NodeId::from(name),
+            at: self.now(),
+            took,
             outcome,
         });
     }
@@ -266,7 +303,7 @@ pub(super) fn key() -> GroupKey {
 
 /// Our last INFO stands in the counters, this one doesn't yet.
 fn answer(server: &Server, at: Timestamp) -> PollAnswer {
-    let infos = u64::from(server.counters.infos > 0);
+    let infos = u64::from(server.known_to_us);
     PollAnswer {
         reading: server.info(at),
         role: server.role,
@@ -279,7 +316,7 @@ fn answer(server: &Server, at: Timestamp) -> PollAnswer {
         },
         sources: Sources::default(),
         slots: None,
-        slot_stats: None,
+        slot_stats: server.slot_stats(at),
     }
 }
 
