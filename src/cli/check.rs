@@ -13,6 +13,8 @@ use super::{Outcome, SettingsArgs};
 use crate::config::{GroupSettings, Loaded, Members, Settings};
 use crate::discovery::elasticache::{Access, Selection};
 use crate::engine::settings::{MonitorSettings, NodeChoice};
+use crate::export::http;
+use crate::export::otlp::Push;
 use crate::model::written::show_duration;
 use crate::node::AuthSettings;
 use crate::node::rights::{GENERATIONS, Generation};
@@ -34,6 +36,7 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     let loaded = args.settings.load()?;
     loaded.settings.require_groups()?;
+    verify(&loaded.settings)?;
     super::print(describe(&loaded))?;
     let met = match args.connect {
         true => connect::run(&loaded.settings)?,
@@ -47,6 +50,15 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     super::print(rights::describe(&loaded.settings, &generations))?;
     met.verdict()?;
     Ok(Outcome::Done)
+}
+
+/// What `serve` would refuse only after it has begun: files that settings name, and where figures are pushed to.
+fn verify(settings: &Settings) -> anyhow::Result<()> {
+    http::verify(&settings.web)?;
+    if let Some(push) = Push::resolve(&settings.otlp, |name| std::env::var(name).ok())? {
+        push.verify()?;
+    }
+    Ok(())
 }
 
 /// What would be watched, how, and which settings made it so.

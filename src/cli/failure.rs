@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use super::OutputError;
 use crate::config::ConfigError;
+use crate::export::http::{BindError, WebConfigError};
+use crate::export::otlp::OtlpError;
 use crate::node::TlsError;
 
 /// How a command ended that did not fail.
@@ -70,10 +72,16 @@ pub(super) fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    let misused = error
-        .chain()
-        .any(|cause| cause.is::<ConfigError>() || cause.is::<UsageError>() || cause.is::<TlsError>());
-    if misused { MISUSED } else { FAILED }
+    // Where to listen is a setting like any other, be it that somebody else sits there.
+    let misused = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<ConfigError>()
+            || cause.is::<UsageError>()
+            || cause.is::<TlsError>()
+            || cause.is::<BindError>()
+            || cause.is::<WebConfigError>()
+            || cause.is::<OtlpError>()
+    };
+    if error.chain().any(misused) { MISUSED } else { FAILED }
 }
 
 fn is_reader_gone(error: &anyhow::Error) -> bool {

@@ -1,6 +1,7 @@
 //! One layer of settings (file, environment, flags) with the place of each value.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -37,8 +38,13 @@ impl Layer {
             place: Place::line(path, line),
             text,
         };
-        let text = fs::read_to_string(path)
-            .map_err(|error| problem(None, format!("cannot read the configuration: {}", reason(&error))))?;
+        let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => problem(
+                None,
+                "this is no text; write the configuration in TOML, as UTF-8".into(),
+            ),
+            _ => problem(None, format!("cannot read the configuration: {}", reason(&error))),
+        })?;
         let document = ImDocument::parse(text.clone()).map_err(|error| {
             // Only the message: the rest of the error repeats the line, which may hold a secret.
             let line = error.span().map(|span| line_at(&text, span.start));

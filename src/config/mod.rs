@@ -177,7 +177,7 @@ impl Settings {
         if !self.groups.is_empty() {
             return Ok(());
         }
-        let text = "there is nothing to watch: name a file with [[groups]] by --config, or try `hotshard demo`";
+        let text = "there is nothing to watch: no [[groups]] is configured; name a file that has one by --config, or try `hotshard demo`";
         Err(Problem {
             place: Place::Nowhere,
             text: text.into(),

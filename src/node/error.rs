@@ -62,7 +62,9 @@ pub enum LinkError {
         holders: String,
     },
     /// The certificate is not acceptable for another reason.
-    #[error("cannot trust {endpoint}: TLS handshake failed: {reason}")]
+    #[error(
+        "cannot trust {endpoint}: TLS handshake failed: {reason}; mend the server's certificate or the clock of this host"
+    )]
     Certificate {
         /// Who was asked.
         endpoint: Endpoint,

@@ -137,7 +137,7 @@ pub(super) fn explain(endpoint: &Endpoint, error: io::Error) -> LinkError {
         },
         Some(rustls::Error::InvalidCertificate(reason)) => LinkError::Certificate {
             endpoint,
-            reason: reason.to_string(),
+            reason: in_words(reason),
         },
         Some(rustls::Error::InvalidMessage(_)) => LinkError::NotTls(endpoint),
         Some(_) if wants_client_certificate(&error) => LinkError::ClientCertificate(endpoint),
@@ -149,6 +149,16 @@ pub(super) fn explain(endpoint: &Endpoint, error: io::Error) -> LinkError {
             endpoint,
             source: error,
         },
+    }
+}
+
+/// The commonest of the reasons that rustls has no words for: a certificate that somebody signed with its own key.
+fn in_words(reason: &CertificateError) -> String {
+    match reason {
+        CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => {
+            "its certificate is an authority's own (CA:TRUE) and not a server's".to_owned()
+        }
+        reason => reason.to_string(),
     }
 }
 

@@ -144,7 +144,7 @@ fn groups_that_make_no_sense_are_refused_with_a_sentence_each() {
         &[],
         &[],
         expect![[r#"
-        hotshard: there is nothing to watch: name a file with [[groups]] by --config, or try `hotshard demo`
+        hotshard: there is nothing to watch: no [[groups]] is configured; name a file that has one by --config, or try `hotshard demo`
         exit code 2
     "#]],
     );
@@ -374,4 +374,34 @@ fn the_modules_own_defaults_are_the_files() {
     assert_eq!(settings.tls, TlsSettings::default());
     assert_eq!(settings.patterns, PatternSettings::default());
     assert_eq!(settings.web, WebSettings::default());
+}
+
+#[test]
+fn what_serve_would_refuse_later_is_refused_by_check() {
+    let check = |settings: &str, words: &str| {
+        let told = checked(&format!("{GROUP}{settings}"), &[], &[]);
+        assert_eq!(told, format!("hotshard: {words}\nexit code 2\n"), "{settings}");
+    };
+    check(
+        "[web.config]\nfile = \"/nowhere\"\n",
+        "cannot read /nowhere (web.config.file): No such file or directory (os error 2)",
+    );
+    check(
+        "[otlp]\nendpoint = \"collector\"\n",
+        "`collector` is no address of a collector; write one such as http://127.0.0.1:4317 in otlp.endpoint",
+    );
+    check(
+        "[otlp]\nendpoint = \"https://127.0.0.1:4317\"\nca_file = \"/nowhere\"\n",
+        "otlp: cannot read /nowhere (tls.ca_file): I/O error: No such file or directory (os error 2)",
+    );
+}
+
+#[test]
+fn a_file_that_is_no_text_is_refused_in_one_line() {
+    let folder = TempDir::new().expect("a temporary folder");
+    std::fs::write(folder.path().join("h.toml"), [0xff, 0xfe, b'[', 0]).expect("it can be written");
+    let mut command = hotshard(&["check", "--config", "h.toml"]);
+    let told = told(command.current_dir(folder.path()));
+    let line = "hotshard: h.toml: this is no text; write the configuration in TOML, as UTF-8\nexit code 2\n";
+    assert_eq!(told, line);
 }

@@ -184,6 +184,26 @@ async fn a_certificate_must_come_from_whom_we_trust_and_carry_the_name() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_signed_itself_is_told_in_words() {
+    let authority = Arc::new(Authority::new());
+    let server = Server::redis().tls(&authority).start().await;
+    let certificate = authority.ca_file();
+    let key = certificate.with_extension("key").display().to_string();
+    let certificate = certificate.display().to_string();
+    let itself = ["CONFIG", "SET", "tls-cert-file", &certificate, "tls-key-file", &key];
+    server.call(&itself).await;
+    check(
+        &encrypted(&trusting(&authority)),
+        &endpoint(&server),
+        &Credentials::none(),
+        "certificate",
+        "cannot trust HERE: TLS handshake failed: its certificate is an authority's own (CA:TRUE) and not a server's; \
+         mend the server's certificate or the clock of this host",
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_client_certificate_is_shown_where_it_is_demanded() {
     let authority = Arc::new(Authority::new());
     let server = Server::redis().tls(&authority).start().await;

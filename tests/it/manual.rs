@@ -6,6 +6,7 @@ use std::process::Command;
 
 use hotshard::config::{Manual, Section};
 
+use crate::harness::tls::Authority;
 use crate::repository::markdown::{fences, shell_lines};
 use crate::repository::{read, root, texts};
 
@@ -124,11 +125,16 @@ fn arguments(command: &clap::Command) -> String {
 
 #[test]
 fn every_configuration_in_the_manual_is_accepted() {
-    let mut tried = 0;
+    let (mut tried, authority) = (0, Authority::new());
     for (path, text) in texts("", &["md"]) {
         for block in toml_blocks(&text) {
             let folder = tempfile::TempDir::new().expect("a temporary folder");
             let file = folder.path().join("hotshard.toml");
+            // The files that examples name are there, in a folder of the test's.
+            let block = block.replace("/etc/hotshard/", &format!("{}/", folder.path().display()));
+            std::fs::copy(authority.ca_file(), folder.path().join("collector-ca.pem")).expect("it can be copied");
+            std::fs::write(folder.path().join("otlp-headers"), "Authorization: Bearer planted\n")
+                .expect("it can be written");
             let whole = if block.contains("[[groups]]") {
                 block.clone()
             } else {
@@ -196,16 +202,112 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn every_message_that_troubleshooting_explains_is_one_the_program_has() {
     let sources: String = texts("src", &["rs"]).into_iter().map(|(_, text)| text).collect();
-    let page = read("docs/troubleshooting.md");
-    let headings: Vec<&str> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`'))
-        .collect();
-    assert!(headings.len() >= 10);
-    for heading in headings {
-        // `…` stands for what changes from case to case.
-        for fixed in heading.split('…').map(str::trim).filter(|part| !part.is_empty()) {
+    let entries = explained();
+    assert!(entries.len() >= 90, "{} messages are explained", entries.len());
+    for entry in entries {
+        for fixed in fixed_parts(&entry) {
             assert!(sources.contains(fixed), "no message says {fixed:?}");
         }
     }
+}
+
+#[test]
+fn every_error_is_explained() {
+    let (errors, entries) = (errors(), explained());
+    assert!(errors.len() >= 100, "{} errors are found", errors.len());
+    let unexplained: Vec<&String> = errors
+        .iter()
+        .filter(|error| *error != SHOWN_BY_EXAMPLE && !entries.iter().any(|entry| covers(entry, error)))
+        .collect();
+    assert!(unexplained.is_empty(), "docs/troubleshooting.md lacks {unexplained:#?}");
+}
+
+#[test]
+fn an_error_without_an_entry_is_found() {
+    let check =
+        |entry: &str, error: &str, expected: bool| assert_eq!(covers(entry, error), expected, "{entry}: {error}");
+    check("cannot reach …", "cannot reach …: connection refused", true);
+    check("… is no …; write …", "`…` is no size; write bytes", true);
+    check("… is no …; write …", "`…` has no port; write host:port", false);
+    check("…", "whatever", false);
+    assert_eq!(
+        error_texts(
+            "#[error(\n    \"cannot read {path} ({}): \\\n     {0:?}; say `{{id}}`\"\n)]\n#[error(transparent)]"
+        ),
+        ["cannot read … (…): …; say `{id}`"]
+    );
+}
+
+/// Whether an entry of the page is about this error: what is fixed in it stands in the error, in the same order.
+fn covers(entry: &str, error: &str) -> bool {
+    let mut rest = Some(error);
+    let mut fixed = 0;
+    for part in fixed_parts(entry) {
+        fixed += part.len();
+        rest = rest.and_then(|rest| Some(rest.split_once(part)?.1));
+    }
+    rest.is_some() && fixed >= FIXED_MIN
+}
+
+/// An entry with less of its own would be about everything.
+const FIXED_MIN: usize = 5;
+
+/// It has nothing fixed to search for; the page shows one of its kind.
+const SHOWN_BY_EXAMPLE: &str = "cannot … …: …";
+
+/// `…` stands for what changes from case to case.
+fn fixed_parts(entry: &str) -> impl Iterator<Item = &str> {
+    entry.split('…').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// The messages that the page explains: its headings, and what its lists begin with.
+fn explained() -> Vec<String> {
+    let page = read("docs/troubleshooting.md");
+    // An entry that goes on in the next line is still the same entry.
+    let joined = page.replace("\n  ", " ");
+    let lines = joined.lines();
+    let messages = lines.filter_map(|line| match line.strip_prefix("## `") {
+        Some(heading) => Some(format!("`{heading}")),
+        None => Some(line.strip_prefix("- ")?.split_once("`: ")?.0.to_owned()),
+    });
+    let quoted = |text: String| -> Vec<String> { text.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    messages.flat_map(quoted).collect()
+}
+
+/// Every error's text in the program's source that says something of its own.
+fn errors() -> Vec<String> {
+    let all = texts("src", &["rs"])
+        .into_iter()
+        .flat_map(|(_, text)| error_texts(&text));
+    all.filter(|error| error.chars().any(char::is_alphabetic)).collect()
+}
+
+/// The texts of `#[error("…")]`, with `…` for what is put in.
+fn error_texts(source: &str) -> Vec<String> {
+    let attributes = source.split("#[error(").skip(1);
+    attributes
+        .filter_map(|rest| Some(shown(rest.trim_start().strip_prefix('"')?)))
+        .collect()
+}
+
+/// A text in quotes from behind its first one, as it comes out with `…` put in.
+fn shown(literal: &str) -> String {
+    let (mut text, mut letters, mut depth) = (String::new(), literal.chars().peekable(), 0);
+    while let Some(letter) = letters.next() {
+        match (letter, letters.peek()) {
+            ('"', _) => break,
+            // A line that goes on in the next.
+            ('\\', Some('\n')) => while letters.next_if(|letter| letter.is_whitespace()).is_some() {},
+            ('\\', _) => text.extend(letters.next()),
+            ('{', Some('{')) | ('}', Some('}')) if depth == 0 => text.extend(letters.next()),
+            ('{', _) => depth += 1,
+            ('}', _) => {
+                depth -= 1;
+                text.push('…');
+            }
+            _ if depth == 0 => text.push(letter),
+            _ => {}
+        }
+    }
+    text
 }

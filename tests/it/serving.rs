@@ -248,6 +248,7 @@ async fn a_port_in_use_is_said_in_one_line() {
         words.contains(&format!("hotshard: cannot listen on {address}: it is in use")),
         "{words}"
     );
+    assert!(words.contains("exit code 2"), "{words}");
     assert_eq!(
         words.lines().filter(|line| line.starts_with("hotshard:")).count(),
         1,

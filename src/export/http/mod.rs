@@ -19,7 +19,7 @@ mod settings;
 mod tests;
 
 pub use health::{HEARTBEAT_MAX, is_ready};
-pub use listen::{BindError, Bound, bind};
+pub use listen::{BindError, Bound, bind, verify};
 pub use order::{Answer, Order, Request};
 pub use security::WebConfigError;
 pub use settings::{

@@ -66,6 +66,12 @@ pub enum OtlpError {
 }
 
 impl Push {
+    /// Whether the files it names can be used, before anything is pushed.
+    pub fn verify(&self) -> Result<(), OtlpError> {
+        crate::node::client_config(&self.tls)?;
+        Ok(())
+    }
+
     /// What the settings and `variables` say; `None` if nobody wants figures pushed.
     pub fn resolve(
         settings: &OtlpSettings,
