@@ -58,6 +58,8 @@ struct Shown {
 enum Conduct {
     /// By itself.
     Ends,
+    /// By itself, since it is refused with the words of its cure.
+    Refused(&'static str),
     /// When it is told to; until then it serves.
     Serves,
     /// When it is told to; until then it writes.
@@ -99,6 +101,7 @@ async fn run(stage: &Stage, name: &str, shown: &Shown) -> Result<(), String> {
     let mut process = stage.begin(name, &shown.line);
     let outcome = match conduct(&shown.line) {
         Conduct::Ends => ends(&mut process, &shown.line).await,
+        Conduct::Refused(cure) => refused(&mut process, cure).await,
         Conduct::Serves => serves(&mut process).await,
         Conduct::Streams => streams(&mut process, stage.folder()).await,
     };
@@ -116,6 +119,14 @@ async fn ends(process: &mut Process, line: &str) -> Result<(), String> {
         .iter()
         .find(missing)
         .map_or(Ok(()), |word| Err(format!("doesn't say {word:?}")))
+}
+
+async fn refused(process: &mut Process, cure: &str) -> Result<(), String> {
+    let status = process.end(DEADLINE).await;
+    match status.code() {
+        Some(2) if process.stderr().contains(cure) => Ok(()),
+        _ => Err(format!("{status}, and should be refused with {cure:?}")),
+    }
 }
 
 async fn serves(process: &mut Process) -> Result<(), String> {
@@ -155,6 +166,8 @@ async fn streams(process: &mut Process, folder: &Path) -> Result<(), String> {
 fn conduct(line: &str) -> Conduct {
     match line {
         line if line.starts_with("hotshard serve") || line.starts_with("hotshard demo") => Conduct::Serves,
+        line if line.contains(" config.yaml") => Conduct::Refused("the same in TOML is on standard output"),
+        line if line.starts_with("hotshard schedule --once") => Conduct::Refused("one round now is `hotshard monitor`"),
         line if line.starts_with("curl -sN") || line.contains(" monitor > ") => Conduct::Streams,
         _ => Conduct::Ends,
     }
@@ -164,6 +177,8 @@ fn conduct(line: &str) -> Conduct {
 fn expected(line: &str) -> &'static [&'static str] {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
+        // Nothing but its heading if nothing changed.
+        ["hotshard", "report", ..] if words.contains(&"--compare") => &["shard"],
         ["hotshard", "monitor" | "report", ..] => &["user:", "0001"],
         ["hotshard", "query", ..] => &["user:"],
         ["hotshard", "endpoints", .., "monitor-cmd"] => &["redis-cli -h 127.0.0.1 -p"],

@@ -21,7 +21,8 @@ use crate::harness::server::Server;
 use crate::harness::tools::tool;
 use crate::harness::traffic::{Plan, Traffic};
 use crate::harness::wait::eventually;
-use crate::repository::root;
+use crate::repository::markdown::fences;
+use crate::repository::{read, root};
 
 /// Where a daemon listens that was told nothing else, and where the documents look for it.
 pub(super) const DAEMON: &str = "127.0.0.1:9468";
@@ -180,6 +181,13 @@ fn furnish(folder: &Path) {
         "[profile production]\nregion = eu-central-1\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = planted-secret-key\n",
     );
     write("token", "orange\n");
+    let earlier = fences(&read("docs/migration.md"))
+        .into_iter()
+        .find(|fence| fence.language == "yaml");
+    write(
+        "config.yaml",
+        &earlier.expect("the page shows the earlier tool's settings").text,
+    );
     fs::create_dir_all(folder.join("target/release")).expect("a temporary folder takes a folder");
     fs::create_dir_all(folder.join("bin")).expect("a temporary folder takes a folder");
     let link =
