@@ -7,7 +7,7 @@ use std::process::Command;
 use hotshard::config::{Manual, Section};
 
 use crate::harness::tls::Authority;
-use crate::repository::markdown::{fences, shell_lines};
+use crate::repository::markdown::fences;
 use crate::repository::{read, root, texts};
 
 #[test]
@@ -157,46 +157,6 @@ fn every_configuration_in_the_manual_is_accepted() {
 fn toml_blocks(text: &str) -> Vec<String> {
     let blocks = fences(text).into_iter().filter(|fence| fence.language == "toml");
     blocks.map(|fence| fence.text).collect()
-}
-
-#[test]
-fn every_command_in_the_manual_is_understood() {
-    for (path, text) in texts("", &["md"]) {
-        for line in shell_lines(&text) {
-            let Some(words) = own_words(&line) else { continue };
-            let parsed = hotshard::cli::command().try_get_matches_from(words);
-            if let Err(error) = parsed {
-                assert!(!error.use_stderr(), "{}: {line}\n{error}", path.display());
-            }
-        }
-    }
-}
-
-/// The words of our own command on the line, without what belongs to the shell.
-fn own_words(line: &str) -> Option<Vec<String>> {
-    let ours = words(line);
-    let mut commands = ours.split(|word| word == "|");
-    let ours = commands.find(|words| words.first().is_some_and(|word| word == "hotshard"))?;
-    Some(ours.iter().take_while(|word| !word.starts_with('>')).cloned().collect())
-}
-
-/// The words of a line as a shell splits them; a comment ends it.
-fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
-    for letter in line.chars() {
-        match (quote, letter) {
-            (Some(open), _) if letter == open => quote = None,
-            (None, '\'' | '"') => {
-                quote = Some(letter);
-                word.get_or_insert_default();
-            }
-            (None, '#') if word.is_none() => break,
-            (None, _) if letter.is_whitespace() => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(letter),
-        }
-    }
-    words.extend(word);
-    words
 }
 
 #[test]
