@@ -307,7 +307,8 @@ function drawList(items, entries, key) {
     write(name, entry ? String(entry[key]) : "");
     mark(name, "title", entry ? entry[key] + (entry.example_key ? ", such as " + entry.example_key : "") : null);
     write(share, entry ? percent(entry.share) : "");
-    length.style.width = Math.min(1, entry?.share ?? 0) * 100 + "%";
+    // The whole row but the place of its figure.
+    length.style.width = "calc((100% - 3.2rem) * " + Math.min(1, entry?.share ?? 0) + ")";
   });
 }
 function drawNode(row, node) {
@@ -347,9 +348,10 @@ function drawVerdict() {
   document.title = "▲ " + shard.shard + " " + STATUSES[signal.status] + " · hotshard";
   const findings = group.diagnosis.filter((one) => one.shard === shard.shard);
   const finding = findings.find((one) => one.signal === signal.name) ?? findings[0];
-  if (finding) return write(why, [finding.sentence, ...finding.evidence.slice(1, 3), ...finding.advice.slice(0, 1)].join(". ") + ".");
+  if (finding) return write(why, [finding.sentence, ...finding.evidence.slice(1, 3), ...finding.advice.slice(0, 1)].map(asSentence).join(" "));
   drawWhy(why, shard.window);
 }
+const asSentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + ".";
 /** Which shard is furthest above its siblings though none is hot. */
 function furthest() {
   const all = state.known.groups.flatMap((group) => group.shards.flatMap((shard) => signalsOf(shard).map((signal) => ({ group, shard, signal }))));
