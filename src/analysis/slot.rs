@@ -9,8 +9,11 @@
 //! assert_eq!(slot::hash_tag(b"user:{7}:cart"), Some(&b"7"[..]));
 //! ```
 
+use std::ops::Range;
+
 use memchr::{memchr, memchr2};
 
+use super::line::Window;
 use crate::model::Slot;
 
 /// The slot of a raw key.
@@ -33,10 +36,19 @@ pub fn of_printed_key(printed: &[u8]) -> Slot {
     Slot::of_checksum(crc)
 }
 
-/// [`of_printed_key`], and whether the key has a hash tag.
-pub(crate) fn of_printed_key_with_tag(printed: &[u8]) -> (Slot, bool) {
+/// [`of_printed_key`] of the key that stands in a buffer, and whether it has a hash tag.
+pub(crate) fn of_printed_key_within(buffer: &[u8], key: Range<usize>) -> (Slot, bool) {
+    let seen = buffer.get(key.start..).and_then(|bytes| bytes.first_chunk());
+    let printed = &buffer[key];
     // Most keys have neither a brace nor an escape, and one look tells.
-    if memchr2(b'{', b'\\', printed).is_none() {
+    let is_plain = match seen.filter(|_| printed.len() < Window::LENGTH) {
+        Some(seen) => {
+            let within = (1 << printed.len()) - 1;
+            Window::of(seen).places_of_either(b'{', b'\\') & within == 0
+        }
+        None => memchr2(b'{', b'\\', printed).is_none(),
+    };
+    if is_plain {
         return (Slot::of_checksum(checksum(printed)), false);
     }
     (of_printed_key(printed), hash_tag(printed).is_some())
@@ -79,15 +91,25 @@ fn hex(digit: u8) -> Option<u8> {
 
 /// CRC16-XMODEM. Eight bytes at a time: what each adds is looked up by itself, so that no step waits for the one before it.
 fn checksum(bytes: &[u8]) -> u16 {
-    let (eights, rest) = bytes.as_chunks::<8>();
-    let crc = eights.iter().fold(0_u16, |crc, eight| {
-        let [high, low] = crc.to_be_bytes();
-        let [first, second, others @ ..] = *eight;
-        let begin = TABLES[7][usize::from(first ^ high)] ^ TABLES[6][usize::from(second ^ low)];
-        let others = others.iter().zip(TABLES[..6].iter().rev());
-        others.fold(begin, |crc, (&byte, table)| crc ^ table[usize::from(byte)])
-    });
-    rest.iter().fold(crc, |crc, &byte| step(crc, byte))
+    let Some(first) = bytes.first_chunk() else {
+        return bytes.iter().fold(0, |crc, &byte| step(crc, byte));
+    };
+    // Zeros before the first byte change nothing, so what eight doesn't divide is read with some.
+    let odd = bytes.len() % 8;
+    let begin = u64::from_be_bytes(*first) >> 8 >> (56 - 8 * odd);
+    let (eights, _) = bytes[odd..].as_chunks();
+    eights.iter().fold(eight_steps(0, begin.to_be_bytes()), |crc, eight| {
+        eight_steps(crc, *eight)
+    })
+}
+
+#[inline(always)]
+fn eight_steps(crc: u16, bytes: [u8; 8]) -> u16 {
+    let [high, low] = crc.to_be_bytes();
+    let [first, second, others @ ..] = bytes;
+    let begin = TABLES[7][usize::from(first ^ high)] ^ TABLES[6][usize::from(second ^ low)];
+    let others = others.iter().zip(TABLES[..6].iter().rev());
+    others.fold(begin, |crc, (&byte, table)| crc ^ table[usize::from(byte)])
 }
 
 fn step(crc: u16, byte: u8) -> u16 {

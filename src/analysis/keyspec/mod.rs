@@ -25,6 +25,8 @@ pub use walk::Walk;
 pub struct CommandId(u16);
 
 impl CommandId {
+    pub(crate) const FIRST: Self = Self(0);
+
     /// Its place, from 0 without gaps.
     pub fn index(self) -> usize {
         usize::from(self.0)

@@ -18,11 +18,26 @@ impl Sixteen {
         self.0.simd_eq(u8x16::splat(byte)).to_bitmask()
     }
 
-    /// One bit for each place where a digit stands.
+    /// One bit for each place where a byte from `first` to `last` stands.
     #[inline(always)]
-    pub(crate) fn digits(self) -> u32 {
-        let from_zero = self.0 - u8x16::splat(b'0');
-        from_zero.min(u8x16::splat(9)).simd_eq(from_zero).to_bitmask()
+    pub(crate) fn places_among(self, first: u8, last: u8) -> u32 {
+        let from_first = self.0 - u8x16::splat(first);
+        from_first
+            .min(u8x16::splat(last - first))
+            .simd_eq(from_first)
+            .to_bitmask()
+    }
+
+    /// One bit for each place where one of two bytes stands.
+    #[inline(always)]
+    pub(crate) fn places_of_either(self, one: u8, other: u8) -> u32 {
+        (self.0.simd_eq(u8x16::splat(one)) | self.0.simd_eq(u8x16::splat(other))).to_bitmask()
+    }
+
+    /// One bit for each place where the other has the same byte.
+    #[inline(always)]
+    pub(crate) fn places_as_in(self, other: Self) -> u32 {
+        self.0.simd_eq(other.0).to_bitmask()
     }
 
     /// The first `length` bytes, at most sixteen, as a number that tells them from all other such stretches of that length.
@@ -49,6 +64,12 @@ const fn heads() -> [u128; 17] {
 #[derive(Clone, Copy)]
 pub(crate) struct Window([Sixteen; 4]);
 
+/// One bit for each of its bytes, from those of its parts.
+#[inline(always)]
+fn joined([first, second, third, fourth]: [u32; 4]) -> u64 {
+    u64::from(first | second << 16) | u64::from(third | fourth << 16) << 32
+}
+
 impl Window {
     /// How many bytes it holds.
     pub(crate) const LENGTH: usize = 64;
@@ -62,16 +83,26 @@ impl Window {
     /// One bit for each place where `byte` stands, the first in the lowest bit.
     #[inline(always)]
     pub(crate) fn places_of(self, byte: u8) -> u64 {
-        let [first, second, third, fourth] = self.0.map(|part| u64::from(part.places_of(byte)));
-        first | second << 16 | third << 32 | fourth << 48
+        joined(self.0.map(|part| part.places_of(byte)))
     }
-}
 
-impl Window {
-    /// [`Window::places_of`] among the first thirty-two bytes.
+    /// One bit for each place where a byte from `first` to `last` stands.
     #[inline(always)]
-    pub(crate) fn low_places_of(self, byte: u8) -> u32 {
-        self.0[0].places_of(byte) | self.0[1].places_of(byte) << 16
+    pub(crate) fn places_among(self, first: u8, last: u8) -> u64 {
+        joined(self.0.map(|part| part.places_among(first, last)))
+    }
+
+    /// One bit for each place where one of two bytes stands.
+    #[inline(always)]
+    pub(crate) fn places_of_either(self, one: u8, other: u8) -> u64 {
+        joined(self.0.map(|part| part.places_of_either(one, other)))
+    }
+
+    /// One bit for each place where `other` has the same byte.
+    #[inline(always)]
+    pub(crate) fn places_as_in(self, other: &[u8; Self::LENGTH]) -> u64 {
+        let Self(other) = Self::of(other);
+        joined([0, 1, 2, 3].map(|part: usize| self.0[part].places_as_in(other[part])))
     }
 }
 

@@ -20,8 +20,8 @@ pub(crate) mod reference;
 
 pub use arguments::Arguments;
 pub(crate) use arguments::{Following, closing_quote, following};
-pub(crate) use block::{Block, LineFeeds};
-pub(crate) use front::Front;
+pub(crate) use block::{Block, LineFeeds, Window};
+pub(crate) use front::{Front, SIGHT, Second};
 pub(crate) use head::{Head, time};
 
 use super::window::Rejection;

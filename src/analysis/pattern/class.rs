@@ -171,6 +171,11 @@ impl Word {
         }
     }
 
+    /// Where it begins.
+    pub(super) fn start(self) -> usize {
+        self.start
+    }
+
     /// Where it ends.
     #[inline(always)]
     pub(super) fn end(self) -> usize {
@@ -187,7 +192,8 @@ impl Word {
         self.end - self.start
     }
 
-    fn is_number(self) -> bool {
+    /// Whether it is digits alone.
+    pub(super) fn is_number(self) -> bool {
         self.kinds == DIGIT
     }
 
@@ -480,7 +486,7 @@ pub(super) fn ipv6(key: &[u8], start: usize) -> Option<usize> {
 }
 
 /// Addresses in use begin with `2…`, `3…`, `fc` to `fe`, or `::`; names of hex letters are left alone.
-fn is_address_head(text: &[u8]) -> bool {
+pub(super) fn is_address_head(text: &[u8]) -> bool {
     text.starts_with(b"::")
         || matches!(text, [b'2' | b'3', _, _, _, b':', ..])
         || matches!(text, [b'f' | b'F', b'c'..=b'e' | b'C'..=b'E', _, _, b':', ..])

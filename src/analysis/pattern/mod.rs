@@ -13,6 +13,7 @@
 //! assert_eq!(patterns.name(id), "user:{ID}:cart");
 //! ```
 
+mod alike;
 mod class;
 mod learn;
 mod learned;
@@ -22,6 +23,7 @@ mod rule;
 mod scan;
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -30,12 +32,14 @@ pub use learned::Learned;
 pub use registry::PatternId;
 pub use rule::{Rule, RuleError};
 
+use alike::{Alike, Glance};
 use class::Class;
 use learn::Tree;
 use quick::Quick;
 use registry::Registry;
 use rule::Rules;
 
+use super::line::Window;
 use super::veil::{KeyNames, Veil};
 use crate::model::Timestamp;
 
@@ -75,6 +79,7 @@ pub struct Normaliser {
     rule_ids: Vec<PatternId>,
     tree: Tree,
     registry: Registry,
+    alike: Alike,
     quick: Quick,
     skeleton: Vec<u8>,
     overflowed: u64,
@@ -91,6 +96,7 @@ impl Normaliser {
             rule_ids,
             tree: Tree::new(settings.learn_after.max(1), settings.segments_max.max(64)),
             registry,
+            alike: Alike::new(),
             quick: Quick::new(),
             skeleton: Vec::with_capacity(256),
             overflowed: 0,
@@ -111,11 +117,50 @@ impl Normaliser {
 
     /// The pattern of `key`, which is in MONITOR's escaped form, on a line of `time`.
     pub fn classify(&mut self, key: &[u8], time: Timestamp) -> PatternId {
+        let mut seen = [0; Window::LENGTH];
+        let length = key.len().min(seen.len());
+        seen[..length].copy_from_slice(&key[..length]);
+        self.classify_seen(key, &seen, time)
+    }
+
+    /// [`Normaliser::classify`] of a key that stands in a buffer.
+    #[inline(always)]
+    pub(crate) fn classify_within(&mut self, buffer: &[u8], key: Range<usize>, time: Timestamp) -> PatternId {
+        let seen = buffer.get(key.start..).and_then(|bytes| bytes.first_chunk());
+        match seen {
+            Some(seen) => self.classify_seen(&buffer[key], seen, time),
+            None => self.classify(&buffer[key], time),
+        }
+    }
+
+    /// [`Normaliser::classify`] of a key with the bytes from its beginning on.
+    #[inline(always)]
+    fn classify_seen(&mut self, key: &[u8], seen: &[u8; Window::LENGTH], time: Timestamp) -> PatternId {
         if let Some(rules) = &mut self.rules
             && let Some(rule) = rules.find(key, self.registry.hash(key))
         {
             return self.rule_ids[rule];
         }
+        if key.len() > alike::KEY_MAX {
+            return self.classify_by_text(key, time);
+        }
+        let glance = Glance::of(seen, key.len());
+        match self.alike.recall(&glance) {
+            Some(id) => self.registry.resolve(id),
+            None => self.classify_and_remember(key, &glance, time),
+        }
+    }
+
+    #[inline(never)]
+    fn classify_and_remember(&mut self, key: &[u8], glance: &Glance, time: Timestamp) -> PatternId {
+        let id = self.classify_by_text(key, time);
+        if let Some(parts) = self.quick.take_parts() {
+            self.alike.remember(glance, key, parts, id);
+        }
+        id
+    }
+
+    fn classify_by_text(&mut self, key: &[u8], time: Timestamp) -> PatternId {
         if self.quick.scan(key, time) {
             return self.pattern_of_quick();
         }
@@ -242,6 +287,8 @@ impl Normaliser {
         }
         self.skeleton.clear();
         self.skeleton.extend_from_slice(skeleton);
+        // Where it belongs, learning may change without a trace.
+        self.quick.take_parts();
         self.place(hash)
     }
 

@@ -5,6 +5,7 @@
 
 use wide::u8x16;
 
+use super::alike::Parts;
 use super::class::{Class, Found, Word, in_word_found};
 use super::registry::PatternId;
 use super::scan::SEGMENTS_MAX;
@@ -27,6 +28,8 @@ pub(super) struct Quick {
     skeleton: [u8; ROOM],
     length: usize,
     mixed: Mixed,
+    /// Which bytes of the key may be others without another skeleton; `None` if that hangs on their values.
+    parts: Option<Parts>,
     recent: Box<[Recent; RECENT]>,
 }
 
@@ -37,6 +40,7 @@ impl Quick {
             skeleton: [0; ROOM],
             length: 0,
             mixed: Mixed::default(),
+            parts: None,
             recent: Box::new(
                 [Recent {
                     skeleton: [1; SKELETON_MAX + STEP],
@@ -48,6 +52,7 @@ impl Quick {
 
     /// Makes the skeleton of `key`, as [`scan`](super::scan) does; says `false` if the key isn't everyday.
     pub(super) fn scan(&mut self, key: &[u8], time: Timestamp) -> bool {
+        self.parts = None;
         if key.len() > KEY_MAX {
             return false;
         }
@@ -58,16 +63,22 @@ impl Quick {
         }
         self.length = 0;
         self.mixed = Mixed::begin(key);
+        // Base64 hangs on letters of both cases.
+        self.parts = (kinds.upper == 0).then(Parts::default);
         let (mut at, mut copied) = (0, 0);
         while let Some(word) = kinds.word(at) {
             at = word.end();
             if word.is_name() {
                 continue;
             }
+            self.parts = self.parts.filter(|_| !Parts::hang_on(key, word));
             if let Found::Token { literal, end, class } = in_word_found(key, word, time, kinds.mixed_case) {
                 self.copy(copied, literal);
                 self.name(class);
                 self.mixed.add(self.length as u64);
+                self.parts = self
+                    .parts
+                    .and_then(|parts| parts.with_token(literal..end, class, kinds.word));
                 (at, copied) = (end, end);
             }
             if at >= key.len() {
@@ -80,12 +91,19 @@ impl Quick {
         self.copy(copied, key.len());
         // What was written past the end is none of it.
         self.skeleton[self.length..self.length + STEP].fill(0);
-        self.length <= SKELETON_MAX
+        let is_short = self.length <= SKELETON_MAX;
+        self.parts = self.parts.filter(|_| is_short);
+        is_short
     }
 
     /// The skeleton of the last key.
     pub(super) fn skeleton(&self) -> &[u8] {
         &self.skeleton[..self.length]
+    }
+
+    /// What may be another value in the last key, if all keys that differ in that alone have its skeleton.
+    pub(super) fn take_parts(&mut self) -> Option<Parts> {
+        self.parts.take()
     }
 
     /// The pattern that was remembered for the skeleton at hand. Learning may have made it part of another since.

@@ -277,6 +277,27 @@ fn token() -> impl Strategy<Value = (String, &'static str)> {
     ]
 }
 
+/// The pattern that a key gets when nothing is remembered.
+fn classified_slowly(normaliser: &mut Normaliser, key: &str, time: Timestamp) -> PatternId {
+    scan::scan(key.as_bytes(), time, &mut normaliser.skeleton);
+    let hash = normaliser.registry.hash(&normaliser.skeleton);
+    let found = normaliser.registry.find(&normaliser.skeleton, hash);
+    found.unwrap_or_else(|| normaliser.place(hash))
+}
+
+/// The key with other digits, and here and there with letters of hexadecimal numbers for digits and the other way round.
+fn with_other_values(key: &str, mut state: u64) -> String {
+    let mut other = |character: char| {
+        let digit = next(&mut state);
+        match (character, digit % 8) {
+            ('0'..='9', 1..) => char::from(b'0' + (digit / 8 % 10) as u8),
+            ('a'..='f', 1..4) | ('0'..='9', _) => char::from(b"0123456789abcdef"[(digit / 8 % 16) as usize]),
+            _ => character,
+        }
+    };
+    key.chars().map(&mut other).collect()
+}
+
 fn key_like() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => token().prop_map(|(text, _)| text),
@@ -330,12 +351,32 @@ proptest! {
         let settings = PatternSettings { learn_after, ..PatternSettings::default() };
         let (mut one, mut other) = (Normaliser::new(&settings, 1), Normaliser::new(&settings, 1));
         for key in keys.iter().chain(&keys).chain(&keys) {
-            scan::scan(key.as_bytes(), NOW, &mut other.skeleton);
-            let hash = other.registry.hash(&other.skeleton);
-            let found = other.registry.find(&other.skeleton, hash);
-            let slowly = found.unwrap_or_else(|| other.place(hash));
+            let slowly = classified_slowly(&mut other, key, NOW);
             let quickly = one.classify(key.as_bytes(), NOW);
             prop_assert_eq!((quickly, one.name(quickly)), (slowly, other.name(slowly)), "{}", key);
+        }
+    }
+
+    #[test]
+    fn keys_that_are_alike_get_the_pattern_of_a_scan_whatever_their_values(
+        any in key_like(),
+        everyday in "(([a-z]{1,9}|[0-9]{1,13}|[0-9a-f]{8,20}|[a-f]{1,4}|[a-z]{2,5}[0-9]{1,9}|20[0-9]{2}|[23f][0-9c-e][0-9a-f]{2}|1?[0-9]{1,2}\\.1\\.2\\.3)[:/.|#_{}-]){0,4}[a-z0-9]{0,9}",
+        (token, _) in token(),
+        values in prop::collection::vec((any::<u64>(), 0_u64..3), 1..12),
+    ) {
+        let (mut one, mut other) = (fresh(), fresh());
+        for key in [any.clone(), everyday.clone(), format!("{everyday}:{token}"), format!("{token}:{everyday}")] {
+            // Twice, so that it is remembered.
+            let same = [(key.clone(), NOW), (key.clone(), NOW)].into_iter();
+            let alike = values.iter().map(|(seed, years)| {
+                let time = Timestamp(NOW.0 + years * 3 * 365 * 86_400_000_000);
+                (with_other_values(&key, *seed), time)
+            });
+            for (alike, time) in same.chain(alike) {
+                let slowly = classified_slowly(&mut other, &alike, time);
+                let quickly = one.classify(alike.as_bytes(), time);
+                prop_assert_eq!((quickly, one.name(quickly)), (slowly, other.name(slowly)), "{} after {}", alike, key);
+            }
         }
     }
 

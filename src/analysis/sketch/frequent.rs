@@ -7,6 +7,12 @@
 /// How much of a text is kept.
 const KEPT_MAX: usize = 256;
 
+/// By so many bytes the room for texts grows.
+const TEXTS_STEP: usize = 4096;
+
+/// The place of the counter that is nobody's.
+pub const NOBODYS: usize = 0;
+
 /// How large a table may grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -26,7 +32,9 @@ pub struct Frequent<Extra> {
     counters: Vec<Counter<Extra>>,
     table: Table,
     limits: Limits,
+    /// Up to `texts_end`; behind that is room.
     texts: Vec<u8>,
+    texts_end: usize,
     offset: u64,
     ranks: Vec<u64>,
 }
@@ -70,6 +78,12 @@ impl<Extra> Counter<Extra> {
         self.count += weight;
     }
 
+    #[inline(always)]
+    fn is_of(&self, hash: u64, length: usize) -> bool {
+        // One comparison instead of two, since most things with the hash have the length.
+        (self.hash ^ hash) | (usize::from(self.length) ^ length) as u64 == 0
+    }
+
     fn kept(&self) -> usize {
         usize::from(self.length).min(KEPT_MAX)
     }
@@ -89,6 +103,7 @@ impl<Extra: Copy + Default> Frequent<Extra> {
                 text_max: limits.text_max.max(KEPT_MAX),
             },
             texts: Vec::new(),
+            texts_end: 0,
             offset: 0,
             ranks: Vec::new(),
         }
@@ -97,48 +112,75 @@ impl<Extra: Copy + Default> Frequent<Extra> {
     /// The counter of a thing, if it has one.
     #[inline(always)]
     pub fn find(&mut self, hash: u64, text: &[u8]) -> Option<&mut Counter<Extra>> {
-        let same = |counter: &Counter<Extra>| counter.hash == hash && usize::from(counter.length) == text.len();
-        let place = self
-            .table
-            .find(hash, |place| self.counters.get(place).is_some_and(same))?;
-        self.counters.get_mut(place)
+        let place = self.place(hash, text.len());
+        (place != NOBODYS).then(|| &mut self.counters[place])
     }
 
-    /// Brings what [`Frequent::find`] would look at near, long before it is needed.
+    /// Where the counter of a thing with such a text stands until the next purge; [`NOBODYS`] if it has none.
     #[inline(always)]
-    pub fn approach(&self, hash: u64) -> u64 {
-        self.counters
-            .get(self.table.first(hash))
-            .map_or(0, |counter| counter.count)
+    pub fn place(&self, hash: u64, length: usize) -> usize {
+        self.table.find(hash, |place| {
+            let counter = self.counters.get(place);
+            counter.is_some_and(|counter| counter.is_of(hash, length))
+        })
+    }
+
+    /// The same if it stands where it is looked for first, else [`NOBODYS`]. No answer takes longer than another, as long as the
+    /// processor doesn't guess: a stream's touches follow no rule, so it would guess wrong as often as not.
+    #[inline(always)]
+    pub fn place_at_once(&self, hash: u64, length: usize) -> usize {
+        let place = self.table.first(hash);
+        let is_it = self.counters.get(place).map(|counter| counter.is_of(hash, length));
+        place * usize::from(is_it.unwrap_or_default())
+    }
+
+    /// The counter at a place.
+    #[inline(always)]
+    pub fn at(&mut self, place: usize) -> &mut Counter<Extra> {
+        &mut self.counters[place]
     }
 
     /// Whether a thing with this text needs [`Frequent::purge`] first.
     pub fn is_full(&self, text: &[u8]) -> bool {
-        self.len() == self.limits.entries_max || self.texts.len() + text.len().min(KEPT_MAX) > self.limits.text_max
+        self.len() == self.limits.entries_max || self.texts_end + text.len().min(KEPT_MAX) > self.limits.text_max
     }
 
-    /// Begins to count a thing that has no counter, in a table that isn't full.
-    pub fn insert(&mut self, hash: u64, text: &[u8], weight: u64, extra: Extra) {
-        debug_assert!(!self.is_full(text) && weight > 0);
+    /// Whether so many things find room without a purge, whatever their texts.
+    #[inline(always)]
+    pub fn has_room_for(&self, things: usize) -> bool {
+        self.len() + things <= self.limits.entries_max && self.texts_end + things * KEPT_MAX <= self.limits.text_max
+    }
+
+    /// Begins to count a thing that has no counter, in a table that isn't full; says at which place.
+    pub fn insert(&mut self, hash: u64, text: &[u8], weight: u64, extra: Extra) -> usize {
+        debug_assert!(!self.is_full(text));
+        let kept = &text[..text.len().min(KEPT_MAX)];
         let counter = Counter {
             hash,
             count: weight,
             // 2 N ÷ K passes 32 bits after some 10^13 things.
             missed: u32::try_from(self.offset).unwrap_or(u32::MAX),
-            text: self.texts.len() as u32,
+            text: self.texts_end as u32,
             length: u16::try_from(text.len()).unwrap_or(u16::MAX),
             extra,
         };
-        self.texts.extend_from_slice(&text[..text.len().min(KEPT_MAX)]);
-        self.table.insert(hash, self.counters.len());
+        let texts_end = self.texts_end + kept.len();
+        if texts_end > self.texts.len() {
+            self.texts.resize(texts_end + TEXTS_STEP, 0);
+        }
+        copy(kept, &mut self.texts[self.texts_end..texts_end]);
+        self.texts_end = texts_end;
+        let place = self.counters.len();
+        self.table.insert(hash, place);
         self.counters.push(counter);
+        place
     }
 
     /// Makes room: the less frequent half leaves, each with its kept text told to `leaving`.
     pub fn purge(&mut self, mut leaving: impl FnMut(&[u8], &Counter<Extra>)) {
         loop {
             self.purge_half(&mut leaving);
-            if self.texts.len() <= self.limits.text_max / 2 {
+            if self.texts_end <= self.limits.text_max / 2 {
                 return;
             }
         }
@@ -184,7 +226,7 @@ impl<Extra: Copy + Default> Frequent<Extra> {
             stayed += 1;
         }
         self.counters.truncate(stayed);
-        self.texts.truncate(texts_end);
+        self.texts_end = texts_end;
     }
 
     /// The count that half of the things don't pass.
@@ -214,18 +256,18 @@ impl Table {
 
     /// The place of the counter with this hash for which `is_it` holds.
     #[inline(always)]
-    fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+    fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> usize {
         let mask = self.places.len() - 1;
         let mark = self.mark(hash);
         let mut at = hash as usize & mask;
         loop {
             let entry = self.places[at & mask];
             if entry == 0 {
-                return None;
+                return NOBODYS;
             }
             let place = self.place(entry);
             if entry ^ place as u32 == mark && is_it(place) {
-                return Some(place);
+                return place;
             }
             at += 1;
         }
@@ -272,6 +314,19 @@ impl<Extra: Default> Counter<Extra> {
             length: 0,
             extra: Extra::default(),
         }
+    }
+}
+
+/// Copies a text, one of a usual length without a call.
+#[inline(always)]
+fn copy(text: &[u8], to: &mut [u8]) {
+    match (text.first_chunk::<16>(), text.last_chunk::<16>()) {
+        (Some(first), Some(last)) if text.len() <= 32 => {
+            to[..16].copy_from_slice(first);
+            let from = to.len() - 16;
+            to[from..].copy_from_slice(last);
+        }
+        _ => to.copy_from_slice(text),
     }
 }
 
@@ -353,7 +408,7 @@ mod tests {
                 table.purge(|text, _| assert_eq!(text.len(), 256));
             }
             table.insert(number, text.as_bytes(), 1, ());
-            assert!(table.texts.len() <= 4096 && table.texts.len() == table.len() * 256);
+            assert!(table.texts_end <= 4096 && table.texts_end == table.len() * 256);
         }
     }
 }

@@ -40,10 +40,28 @@ pub(super) struct Vocabulary {
     table: Arc<Commands>,
     plans: Vec<Plan>,
     /// The command by its first sixteen bytes as they were printed: clients write a command in one or two ways.
-    recent: Box<[(u128, CommandId); RECENT]>,
+    recent: Box<[Recent; RECENT]>,
     unknown: HashMap<Box<[u8]>, CommandId, FixedState>,
     unknown_max: usize,
     counts: Vec<Count>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    printed: u128,
+    id: CommandId,
+    everyday: Everyday,
+}
+
+/// Whether all that matters of a command is its first argument, the only key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Everyday {
+    /// Its key.
+    Key,
+    /// Its key, and the shape of its arguments.
+    KeyAndShape(ShapeRule),
+    /// More than that, or it isn't known.
+    No,
 }
 
 /// How often one command was seen.
@@ -74,10 +92,21 @@ impl Vocabulary {
         Self {
             counts: vec![Count::default(); plans.len()],
             plans,
-            recent: Box::new([(0, CommandId::default()); RECENT]),
+            recent: Box::new([Recent::NONE; RECENT]),
             unknown: HashMap::with_hasher(FixedState::with_seed(seed)),
             unknown_max,
             table,
+        }
+    }
+
+    /// A command by its name as it was printed, if it came lately and is an everyday one.
+    #[inline(always)]
+    pub(super) fn recall(&self, printed: u128) -> (CommandId, Everyday) {
+        let recent = &self.recent[place(printed)];
+        if recent.printed == printed {
+            (recent.id, recent.everyday)
+        } else {
+            (recent.id, Everyday::No)
         }
     }
 
@@ -102,13 +131,14 @@ impl Vocabulary {
         end: usize,
     ) -> Option<CommandId> {
         let place = place(printed);
-        let (known, id) = self.recent[place];
-        let id = if known == printed {
-            Some(id)
+        let recent = self.recent[place];
+        let id = if recent.printed == printed {
+            Some(recent.id)
         } else {
             let id = self.look_up(&buffer[name.clone()]);
             if let Some(id) = id {
-                self.recent[place] = (printed, id);
+                let everyday = self.plan(id).everyday();
+                self.recent[place] = Recent { printed, id, everyday };
             }
             id
         };
@@ -211,7 +241,24 @@ impl Vocabulary {
     }
 }
 
+impl Recent {
+    /// No name is empty.
+    const NONE: Self = Self {
+        printed: 0,
+        id: CommandId::FIRST,
+        everyday: Everyday::No,
+    };
+}
+
 impl Plan {
+    fn everyday(&self) -> Everyday {
+        match self.shape {
+            _ if self.script || self.container || !self.takes_key_first() => Everyday::No,
+            Some(rule) => Everyday::KeyAndShape(rule),
+            None => Everyday::Key,
+        }
+    }
+
     /// Whether its only key is the first argument.
     pub(super) fn takes_key_first(&self) -> bool {
         self.keys == KeyPlan::One(1)

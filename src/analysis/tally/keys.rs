@@ -12,7 +12,7 @@ use super::commands::hash;
 use super::sampled::{Bounds, Sampled};
 use crate::analysis::line::time;
 use crate::analysis::pattern::{Normaliser, PatternId};
-use crate::analysis::sketch::{Counter, Distinct, Frequent, Limits};
+use crate::analysis::sketch::{Counter, Distinct, Frequent, Limits, NOBODYS};
 use crate::analysis::slot;
 use crate::model::{Slot, Timestamp};
 
@@ -97,8 +97,9 @@ impl Touched {
 
     /// Sees a key as it was printed, on a line whose time stamp `stamp` begins with, and tells its pattern.
     pub(super) fn touch(&mut self, key: &[u8], stamp: &[u8]) -> PatternPlace {
-        let key = &key[self.looked_at(0..key.len())];
-        self.touch_hashed(self.hash(key), key, stamp)
+        let within = self.looked_at(0..key.len());
+        let place = self.place(self.hash(&key[within.clone()]), (key, within), stamp);
+        self.add(place)
     }
 
     /// The part of a key that is looked at; counts a key that is cut so.
@@ -117,21 +118,34 @@ impl Touched {
         hash(&self.state, key)
     }
 
-    /// Fetches what [`Touched::touch_hashed`] will need.
+    /// Whether so many keys can come without one leaving, so that it doesn't matter which of their touches is counted first.
     #[inline(always)]
-    pub(super) fn approach(&self, hash: u64) -> u64 {
-        self.frequent.approach(hash)
+    pub(super) fn has_room_for(&self, keys: usize) -> bool {
+        self.frequent.has_room_for(keys)
     }
 
-    /// [`Touched::touch`] of a key whose hash is known.
+    /// The place of a key's counter, if that is seen at once; [`NOBODYS`] else.
     #[inline(always)]
-    pub(super) fn touch_hashed(&mut self, hash: u64, key: &[u8], stamp: &[u8]) -> PatternPlace {
-        self.touches += 1;
-        if let Some(counter) = self.frequent.find(hash, key) {
-            counter.add(1);
-            return counter.extra.pattern();
+    pub(super) fn place_at_once(&self, hash: u64, length: usize) -> usize {
+        self.frequent.place_at_once(hash, length)
+    }
+
+    /// The place of the counter of the key `buffer[key]`, which it gets if it has none. A key that comes may make others leave.
+    #[inline(always)]
+    pub(super) fn place(&mut self, hash: u64, (buffer, key): (&[u8], Range<usize>), stamp: &[u8]) -> usize {
+        match self.frequent.place(hash, key.len()) {
+            NOBODYS => self.meet(hash, (buffer, key), stamp),
+            place => place,
         }
-        self.meet(hash, key, stamp)
+    }
+
+    /// Counts a touch of the key with this counter, and tells its pattern.
+    #[inline(always)]
+    pub(super) fn add(&mut self, place: usize) -> PatternPlace {
+        self.touches += 1;
+        let counter = self.frequent.at(place);
+        counter.add(1);
+        counter.extra.pattern()
     }
 
     /// Credits what is still in the table and gives all of it.
@@ -166,27 +180,23 @@ impl Touched {
     }
 
     #[inline(never)]
-    fn meet(&mut self, hash: u64, key: &[u8], stamp: &[u8]) -> PatternPlace {
+    fn meet(&mut self, hash: u64, (buffer, within): (&[u8], Range<usize>), stamp: &[u8]) -> usize {
+        let key = &buffer[within.clone()];
         if self.frequent.is_full(key) {
             let credit = &mut self.credit;
             self.frequent.purge(|text, counter| credit.take(text, counter));
         }
         self.distinct.add(hash);
-        let id = self.normaliser.classify(key, self.second.of(stamp));
+        let id = self
+            .normaliser
+            .classify_within(buffer, within.clone(), self.second.of(stamp));
         let pattern = self.credit.place_of(id, key);
-        let (slot, is_tagged) = slot::of_printed_key_with_tag(key);
-        let slot = slot.number() | if is_tagged { TAGGED } else { 0 };
-        let pattern_halves = [pattern as u16, (pattern >> 16) as u16];
-        self.frequent.insert(
-            hash,
-            key,
-            1,
-            KeyFacts {
-                pattern: pattern_halves,
-                slot,
-            },
-        );
-        pattern
+        let (slot, is_tagged) = slot::of_printed_key_within(buffer, within);
+        let facts = KeyFacts {
+            pattern: [pattern as u16, (pattern >> 16) as u16],
+            slot: slot.number() | if is_tagged { TAGGED } else { 0 },
+        };
+        self.frequent.insert(hash, key, 0, facts)
     }
 }
 

@@ -18,6 +18,7 @@
 mod calls;
 mod clients;
 mod commands;
+mod everyday;
 mod keys;
 mod long;
 mod outcome;
@@ -40,7 +41,7 @@ use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 use super::keyspec::Commands;
-use super::line::{LineFeeds, time};
+use super::line::{LineFeeds, Second, time};
 use super::pattern::Normaliser;
 use super::timeline::Timeline;
 use super::window::{Rejection, WindowStats};
@@ -97,6 +98,8 @@ pub struct Tally {
     line_feeds: LineFeeds,
     declared: Declared,
     upkeep: Upkeep,
+    /// The addresses of upkeep without their ports, as they are compared on the way of everyday lines.
+    watched: Vec<u128>,
     progress: Progress,
     /// The beginning of a line whose end hasn't come.
     partial: Vec<u8>,
@@ -120,12 +123,12 @@ struct Progress {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     timeline: Timeline,
-    /// What the time line doesn't have yet: commands whose stamps begin with these digits, all within one second.
-    second: ([u8; STAMP_SECONDS], u64),
+    /// The second of nearly all lines at hand, and its commands, which the time line doesn't have yet.
+    second: Second,
+    in_second: u64,
+    /// Everyday lines, each with a command in that second, which no other counter has yet.
+    everyday: u64,
 }
-
-/// Digits of a time stamp that say the second.
-const STAMP_SECONDS: usize = 10;
 
 /// A line longer than this is read piece by piece, wherever its pieces end.
 const LINE_MAX: usize = 64 * 1024;
@@ -142,6 +145,7 @@ impl Tally {
             line_feeds: LineFeeds::new(),
             declared: Declared::default(),
             upkeep: Upkeep::default(),
+            watched: Vec::new(),
             progress: Progress::default(),
             partial: Vec::new(),
             long: None,
@@ -167,6 +171,7 @@ impl Tally {
         }
         self.count_waiting(bytes);
         self.note_time(bytes);
+        self.progress.settle_everyday();
         self.extend_partial(&bytes[start..]);
     }
 
@@ -191,6 +196,7 @@ impl Tally {
             .into_iter()
             .map(|address| address.as_ref().as_bytes().into())
             .collect();
+        self.watch();
     }
 
     /// Lines from these addresses are hotshard's own: they are lines of the stream, and no load of anybody's.
@@ -199,6 +205,7 @@ impl Tally {
         self.upkeep
             .ours
             .extend(addresses.map(|address| Box::from(address.as_ref().as_bytes())));
+        self.watch();
     }
 
     /// Which lines are counted as lines alone.

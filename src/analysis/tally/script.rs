@@ -20,8 +20,10 @@ impl Declared {
         self.ends.push(self.texts.len());
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+    /// Whether there are any.
+    #[inline(always)]
+    pub(super) fn any(&self) -> bool {
+        !self.ends.is_empty()
     }
 
     /// They were named again.

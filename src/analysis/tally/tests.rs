@@ -429,6 +429,29 @@ proptest! {
     }
 
     #[test]
+    fn everyday_lines_count_as_any_other(
+        lines in proptest::collection::vec(maybe_broken_line(), 0..40),
+        seconds in 1_u64..40,
+        keys_max in 60_usize..300,
+    ) {
+        let settings = TallySettings { top: usize::MAX, keys_max, ..TallySettings::default() };
+        let mut stream = Vec::new();
+        for (number, line) in lines.iter().cycle().take(lines.len() * 3).enumerate() {
+            let second = 1_795_202_082 + number as u64 / seconds;
+            let stamp = line.iter().position(|&byte| byte == b'.').unwrap_or(0);
+            stream.extend(format!("{second}").bytes());
+            stream.extend(&line[stamp..]);
+        }
+        let (mut everyday, mut watched) = (tally(&settings), tally(&settings));
+        // A port that nobody has, on every host: each of their lines is looked at twice.
+        watched.set_masters((0..4).map(|host| format!("10.255.255.{host}:0")));
+        everyday.feed(&stream);
+        watched.feed(&stream);
+        prop_assert_eq!(everyday.commands(), watched.commands());
+        prop_assert_eq!(everyday.finish(), watched.finish());
+    }
+
+    #[test]
     fn no_stream_of_bytes_is_fatal_and_every_byte_is_counted(
         stream in proptest::collection::vec(proptest::sample::select(&b"1.0 []\"\\:\n\r+-agetlux"[..]), 0..400),
         piece in 1_usize..50,

@@ -9,9 +9,9 @@ use super::long::LongLine;
 use super::signatures::ShapePlace;
 use super::upkeep::is_upkeep;
 use super::waiting::What;
-use super::{LINE_MAX, Progress, STAMP_SECONDS, Tally};
+use super::{LINE_MAX, Progress, Tally};
 use crate::analysis::keyspec::{CommandId, Keys, Walk};
-use crate::analysis::line::{Following, Front, Head, closing_quote, following, time};
+use crate::analysis::line::{Following, Front, Head, Second, closing_quote, following, time};
 use crate::analysis::window::Rejection;
 use crate::model::Timestamp;
 
@@ -34,21 +34,14 @@ impl Tally {
         }
     }
 
-    #[inline(always)]
-    fn understand(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<(), Rejection> {
-        let Some(front) = Front::read(buffer, start, end) else {
-            return self.understand_any(buffer, start, end);
-        };
+    /// A line whose front is an everyday line's.
+    #[inline(never)]
+    pub(super) fn understand_front(&mut self, buffer: &[u8], front: &Front, end: usize) -> Result<(), Rejection> {
         let name = front.name..front.name_end;
-        let command = match front.printed {
-            Some(printed) => self.vocabulary.identify_printed(printed, buffer, name, end),
-            None => self.vocabulary.identify(buffer, name, end),
-        };
+        let command = self.vocabulary.identify_printed(front.printed, buffer, name, end);
         let plan = command.map(|id| self.vocabulary.plan(id));
-        let keys = match (plan.map_or(KeyPlan::None, |plan| plan.keys), front.first) {
-            (KeyPlan::One(1), Some((begin, closing))) => Found::One(begin..closing),
-            (keys, _) => self.find_keys(buffer, front.name_end..end, keys, command)?,
-        };
+        let keys = plan.map_or(KeyPlan::None, |plan| plan.keys);
+        let keys = self.find_keys(buffer, front.name_end..end, keys, command)?;
         let client = front.address.map_or(Client::Lua, Client::Short);
         let head = front.head();
         self.count(buffer, (&head, front.name_end, end), client, (command, plan), keys);
@@ -57,7 +50,7 @@ impl Tally {
 
     /// [`Tally::understand`] of a line in any form.
     #[inline(never)]
-    fn understand_any(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<(), Rejection> {
+    pub(super) fn understand_any(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<(), Rejection> {
         let head = Head::read(buffer, start, end)?;
         let name = name(buffer, &head, end)?;
         let command = self.vocabulary.identify(buffer, name.clone(), end);
@@ -134,7 +127,7 @@ impl Tally {
     }
 
     #[inline(always)]
-    fn announce(&mut self, buffer: &[u8], key: Range<usize>, stamp: usize, what: What) {
+    pub(super) fn announce(&mut self, buffer: &[u8], key: Range<usize>, stamp: usize, what: What) {
         let tables = (&mut self.touched, &mut self.signatures);
         self.waiting.announce((buffer, key), stamp, what, tables);
     }
@@ -215,7 +208,7 @@ impl Tally {
     /// A script's own commands follow it at once; if this line isn't one, the keys the script declared count as touched.
     #[inline(always)]
     fn settle(&mut self, buffer: &[u8], head: &Head) {
-        if self.declared.is_empty() {
+        if !self.declared.any() {
             return;
         }
         if &buffer[head.source.clone()] == b"lua" {
@@ -227,7 +220,6 @@ impl Tally {
     }
 
     /// Counts the line, and the command for its client; says whether it is a command.
-    #[inline(always)]
     fn accept(
         &mut self,
         buffer: &[u8],
@@ -393,31 +385,52 @@ fn found(following: Following) -> Result<Following, Rejection> {
 }
 
 impl Progress {
-    /// Counts a command in its second. Lines come in the order of time, so nearly all have the second of the one before.
+    /// Whether an everyday line is one of the second at hand, which it begins if it can.
     #[inline(always)]
+    pub(super) fn is_in_second(&mut self, line: &[u8]) -> bool {
+        self.second.is_of(line) || self.begin_second(line)
+    }
+
+    /// Counts an everyday line with a command in its second.
+    #[inline(always)]
+    pub(super) fn count_everyday(&mut self) {
+        self.everyday += 1;
+    }
+
+    /// Counts a command in its second.
     fn count_second(&mut self, stamp: &[u8]) {
-        if stamp.first_chunk() == Some(&self.second.0) && stamp.get(STAMP_SECONDS) == Some(&b'.') {
-            self.second.1 += 1;
+        if self.second.is_of(stamp) || self.begin_second(stamp) {
+            self.in_second += 1;
         } else {
-            self.begin_second(stamp);
+            self.timeline.add(time(stamp), 1);
         }
     }
 
+    /// Begins the second of a line, unless it isn't printed as everyday or no line was understood yet.
     #[cold]
-    fn begin_second(&mut self, stamp: &[u8]) {
-        self.settle_second();
-        match stamp.first_chunk() {
-            Some(second) if stamp.get(STAMP_SECONDS) == Some(&b'.') => self.second = (*second, 1),
-            // With fewer or more digits it is read whole.
-            _ => self.timeline.add(time(stamp), 1),
+    fn begin_second(&mut self, line: &[u8]) -> bool {
+        let second = Second::of(line).filter(|_| self.first.is_some());
+        if let Some(second) = second {
+            self.settle_second();
+            self.second = second;
         }
+        second.is_some()
     }
 
     /// Enters the second at hand into the time line.
     pub(super) fn settle_second(&mut self) {
-        let (second, commands) = std::mem::take(&mut self.second);
-        if commands > 0 {
-            self.timeline.add(Timestamp(time(&second).0 * 1_000_000), commands);
+        self.settle_everyday();
+        if self.in_second > 0 {
+            let second = Timestamp(time(self.second.digits()).0 * 1_000_000);
+            self.timeline.add(second, std::mem::take(&mut self.in_second));
         }
+    }
+
+    /// Enters what everyday lines counted into the other counters.
+    pub(super) fn settle_everyday(&mut self) {
+        let everyday = std::mem::take(&mut self.everyday);
+        self.lines += everyday;
+        self.commands += everyday;
+        self.in_second += everyday;
     }
 }

@@ -1,29 +1,33 @@
 //! The touches of keys that are read but not yet counted.
 //!
-//! A key's counter is usually not near the processor. So each touch is announced, its counter's place is fetched while the next lines
-//! are read, and a batch is counted together. The order stays that of the stream, so batches change no result.
+//! A key's counter is usually not near the processor, and whether the key has one can't be foreseen. So touches are counted by batches: all
+//! counters of a batch are looked for at once, without a branch; then the keys that weren't found are met; then each touch is counted.
+//! As long as no key leaves its counter meanwhile, the result is that of one touch after the other; else they are counted so.
 
 use std::ops::Range;
 
 use super::keys::Touched;
 use super::signatures::{ShapePlace, Signatures};
 use crate::analysis::keyspec::CommandId;
+use crate::analysis::sketch::NOBODYS;
 
 /// Touches of keys in one buffer, in the order of its lines.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    touches: Vec<Touch>,
+    touches: Box<[Touch; BATCH]>,
+    length: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Touch {
-    key: Range<usize>,
+    hash: u64,
+    /// Where the key begins.
+    key: usize,
     /// Where the line begins with its time stamp.
     stamp: usize,
-    hash: u64,
     what: What,
-    /// Only read so that the counter's place comes near.
-    _near: u64,
+    /// The key's length, at most [`KEY_MAX`](super::keys::KEY_MAX).
+    length: u16,
 }
 
 /// What is counted with a touch.
@@ -41,8 +45,16 @@ const BATCH: usize = 64;
 
 impl Waiting {
     pub(super) fn new() -> Self {
+        let none = Touch {
+            hash: 0,
+            key: 0,
+            stamp: 0,
+            what: What::Nothing,
+            length: 0,
+        };
         Self {
-            touches: Vec::with_capacity(BATCH),
+            touches: Box::new([none; BATCH]),
+            length: 0,
         }
     }
 
@@ -55,31 +67,74 @@ impl Waiting {
         what: What,
         (touched, signatures): (&mut Touched, &mut Signatures),
     ) {
-        if self.touches.len() == BATCH {
+        let key = touched.looked_at(key);
+        self.touches[self.length] = Touch {
+            hash: touched.hash(&buffer[key.clone()]),
+            key: key.start,
+            stamp,
+            what,
+            length: key.len() as u16,
+        };
+        self.length += 1;
+        if self.length == BATCH {
             self.count(buffer, touched, signatures);
         }
-        let key = touched.looked_at(key);
-        let hash = touched.hash(&buffer[key.clone()]);
-        let touch = Touch {
-            key,
-            stamp,
-            hash,
-            what,
-            _near: touched.approach(hash),
-        };
-        self.touches.push(touch);
     }
 
     /// Counts what was announced, all of it in `buffer`.
+    #[inline(never)]
     pub(super) fn count(&mut self, buffer: &[u8], touched: &mut Touched, signatures: &mut Signatures) {
-        for touch in self.touches.drain(..) {
-            if let What::Keyless(command, shape) = touch.what {
-                signatures.count(command, None, shape, (buffer, touch.stamp));
-                continue;
+        let touches = &self.touches[..self.length];
+        if touched.has_room_for(touches.len()) {
+            count_together(touches, buffer, touched, signatures);
+        } else {
+            for touch in touches {
+                let place = touch.place(buffer, touched);
+                touch.count(place, buffer, touched, signatures);
             }
-            let pattern = touched.touch_hashed(touch.hash, &buffer[touch.key], &buffer[touch.stamp..]);
-            if let What::Command(command, shape) = touch.what {
-                signatures.count(command, Some(pattern), shape, (buffer, touch.stamp));
+        }
+        self.length = 0;
+    }
+}
+
+#[inline(always)]
+fn count_together(touches: &[Touch], buffer: &[u8], touched: &mut Touched, signatures: &mut Signatures) {
+    let mut places = [NOBODYS; BATCH];
+    let mut not_seen = [0_u8; BATCH];
+    let mut not_seen_many = 0;
+    for ((number, touch), place) in touches.iter().enumerate().zip(&mut places) {
+        *place = touched.place_at_once(touch.hash, usize::from(touch.length));
+        not_seen[not_seen_many] = number as u8;
+        not_seen_many += usize::from(*place == NOBODYS);
+    }
+    for number in &not_seen[..not_seen_many] {
+        let number = usize::from(*number);
+        places[number] = touches[number].place(buffer, touched);
+    }
+    for (touch, place) in touches.iter().zip(places) {
+        touch.count(place, buffer, touched, signatures);
+    }
+}
+
+impl Touch {
+    /// The place of the key's counter; a new one, if it has none.
+    #[inline(always)]
+    fn place(&self, buffer: &[u8], touched: &mut Touched) -> usize {
+        if matches!(self.what, What::Keyless(..)) {
+            return NOBODYS;
+        }
+        let key = self.key..self.key + usize::from(self.length);
+        touched.place(self.hash, (buffer, key), &buffer[self.stamp..])
+    }
+
+    #[inline(always)]
+    fn count(&self, place: usize, buffer: &[u8], touched: &mut Touched, signatures: &mut Signatures) {
+        let line = (buffer, self.stamp);
+        match self.what {
+            What::Keyless(command, shape) => signatures.count(command, None, shape, line),
+            What::Command(command, shape) => signatures.count(command, Some(touched.add(place)), shape, line),
+            What::Nothing => {
+                touched.add(place);
             }
         }
     }

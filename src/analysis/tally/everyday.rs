@@ -1,0 +1,64 @@
+//! The path of nearly every line: a client or a script calls a command whose only key is its first argument.
+//!
+//! What such a line counts, [`Tally::understand_front`] would count just so; here it takes no more than looking up who and what it is, the
+//! key's hash, and an announcement. Tests hold the two to each other.
+
+use super::Tally;
+use super::clients::Client;
+use super::commands::Everyday;
+use super::waiting::What;
+use crate::analysis::line::{Front, SIGHT, closing_quote};
+use crate::analysis::window::Rejection;
+
+impl Tally {
+    /// One whole line, without its line end.
+    #[inline(always)]
+    pub(super) fn understand(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<(), Rejection> {
+        let line: Option<&[u8; SIGHT]> = buffer.get(start..).and_then(|rest| rest.first_chunk());
+        let Some(line) = line.filter(|line| self.progress.is_in_second(*line)) else {
+            return self.understand_any(buffer, start, end);
+        };
+        let Some(front) = Front::read(line, start, end) else {
+            return self.understand_any(buffer, start, end);
+        };
+        let (command, everyday) = self.vocabulary.recall(front.printed);
+        let begin = front.name_end + 3;
+        let closing = match front.first {
+            Some((_, closing)) => closing,
+            // Past the end there is none either.
+            None => closing_quote(buffer, begin, end).unwrap_or_default(),
+        };
+        if everyday == Everyday::No || closing == 0 || self.declared.any() || self.is_watched(front.address) {
+            return self.understand_front(buffer, &front, end);
+        }
+        self.clients.count(front.address.map_or(Client::Lua, Client::Short));
+        self.vocabulary.count(command, false);
+        self.progress.count_everyday();
+        self.stamp = Some(start);
+        let shape = match everyday {
+            Everyday::KeyAndShape(rule) => {
+                let ends = (front.name_end, end);
+                self.signatures.shape_after_key((command, rule), buffer, closing, ends)
+            }
+            _ => 0,
+        };
+        self.announce(buffer, begin..closing, start, What::Command(command, shape));
+        Ok(())
+    }
+
+    /// Whether lines from that address may be hotshard's own, or have come by replication.
+    #[inline(always)]
+    fn is_watched(&self, address: Option<u128>) -> bool {
+        self.watched.iter().any(|watched| Some(*watched) == address)
+    }
+
+    /// Knows the addresses of which [`Tally::is_watched`] warns.
+    pub(super) fn watch(&mut self) {
+        let addresses = self.upkeep.masters.iter().chain(&self.upkeep.ours);
+        let short = addresses.filter_map(|address| match Client::printed(address) {
+            Client::Short(address) => Some(address),
+            _ => None,
+        });
+        self.watched = short.collect();
+    }
+}
