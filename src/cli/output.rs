@@ -32,5 +32,6 @@ pub(super) fn look() -> Look {
     Look {
         width: width.unwrap_or(Look::default().width),
         colour: terminal && !unwanted && !dumb,
+        entries: None,
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use super::query::{ArchiveFile, show};
 use super::{Outcome, UsageError};
 use crate::archive::{PastRound, Questions};
-use crate::render::{self, Format, Look};
+use crate::render::{self, Format};
 
 /// Show a past round from the archive, or compare two to four of them
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
             UsageError("a report is of one session; add --compare to see several beside each other".into()).into(),
         );
     };
-    super::print(render::render(&round.report(), args.format, Look::default()))?;
+    super::print(render::render(&round.report(), args.format, super::output::look()))?;
     Ok(Outcome::Done)
 }
 

@@ -314,6 +314,7 @@ impl Warden {
             touch: bandwidth.touch,
         };
         let mut sizes = Sizes::open(&self.link, limits).await?;
+        survey.asked_by(sizes.probing());
         loop {
             let questions = survey.next_questions();
             if questions.is_empty() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::analysis::bandwidth::OutputEstimate;
 use crate::analysis::slot_stats::SlotLoad;
 use crate::analysis::window::{
     ClosedWindow, Counted, Coverage, KeyCount, PatternCount, Rejection, WindowEnd, WindowStats,
@@ -292,6 +293,17 @@ fn stats(commands: u64, hot: bool) -> WindowStats {
         key_touches: commands,
         distinct_keys: if hot { 31_000 } else { 88_000 },
         distinct_clients: 14,
+        output: Some(OutputEstimate {
+            estimated: Bytes(commands * 1_900),
+            measured: Some(Bytes(commands * 1_980)),
+            scale: Ratio(1.04),
+            attributed: Bytes(commands * 1_950),
+            patterns: patterns
+                .iter()
+                .map(|&(pattern, share, _)| (pattern.into(), Bytes(part(share) * 1_950)))
+                .collect(),
+            ..OutputEstimate::default()
+        }),
         ..WindowStats::default()
     }
 }

@@ -4,15 +4,17 @@
 //! Names are those of the report wherever both show the same.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
+use crate::analysis::bandwidth::OutputEstimate;
 use crate::analysis::report::{Diagnosis, Report};
 use crate::analysis::window::{ClosedWindow, Counted};
 use crate::metrics::round;
 use crate::metrics::snapshot::{GroupSnapshot, NodeSnapshot, ShardSnapshot, SignalSnapshot, Snapshot};
-use crate::model::{Ratio, Timestamp};
+use crate::model::{Bytes, Ratio, Timestamp};
 
 /// How many entries of each list of a window are shown.
 const TOP: usize = 5;
@@ -114,6 +116,7 @@ fn window(window: &ClosedWindow) -> Value {
             entry["example_key"] = json!(pattern.example_key);
             entry
         }).collect::<Vec<_>>(),
+        "bytes_out": stats.output.as_ref().map(|output| sent(output, seconds)),
         "keys": stats.keys.iter().take(TOP).map(|key| {
             let mut entry = listed("key", &key.key, key.count, key.error, stats.key_touches);
             entry["slot"] = json!(key.slot);
@@ -123,6 +126,25 @@ fn window(window: &ClosedWindow) -> Value {
             json!({ "slot": slot, "count": count, "share": Ratio::of(*count, stats.key_touches).map(ratio) })
         }).collect::<Vec<_>>(),
         "clients": stats.clients.iter().take(TOP).map(clients).collect::<Vec<_>>(),
+    })
+}
+
+/// The patterns that send most, by what was estimated.
+fn sent(output: &OutputEstimate, seconds: f64) -> Value {
+    let all = output.measured.unwrap_or(output.attributed).0;
+    let pattern = |(pattern, bytes): &(Arc<str>, Bytes)| {
+        json!({
+            "pattern": pattern,
+            "bytes": bytes,
+            "bytes_per_second": (seconds > 0.0).then(|| short(bytes.0 as f64 / seconds)),
+            // Sizes are sampled, so the largest may come out as more than all.
+            "share": Ratio::of(bytes.0.min(all), all).map(ratio),
+        })
+    };
+    json!({
+        "error_ratio": output.error().map(|error| ratio(Ratio(error))),
+        "sizes": output.sizes,
+        "patterns": output.patterns.iter().take(TOP).map(pattern).collect::<Vec<_>>(),
     })
 }
 

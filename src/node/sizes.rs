@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::LinkError;
 use super::link::{self, Link, Version};
 use super::raw::Command;
-use crate::analysis::bandwidth::{Answer, Elements, Kind, Question};
+use crate::analysis::bandwidth::{Answer, Elements, Kind, Probing, Question};
 use crate::model::Bytes;
 
 /// What questions may cost.
@@ -116,13 +116,22 @@ impl<'link> Sizes<'link> {
         Ok(answers)
     }
 
+    /// What asking means for the keys.
+    pub fn probing(&self) -> Probing {
+        match (self.touches, self.limits.touch) {
+            (false, _) => Probing::Untouched,
+            (true, false) => Probing::Rough,
+            (true, true) => Probing::Touched,
+        }
+    }
+
     /// How many commands were sent so far.
     pub fn sent(&self) -> usize {
         self.sent
     }
 
     async fn answer_here(&mut self, questions: Vec<Question>) -> Result<Vec<(Question, Option<Answer>)>, LinkError> {
-        let touches = self.touches && !self.limits.touch;
+        let touches = self.probing() == Probing::Rough;
         let first: Vec<Vec<Command>> = questions.iter().map(|question| counts(question, touches)).collect();
         let counted = self.ask_each(first).await?;
         let gated: Vec<Option<Gate>> = questions

@@ -1,5 +1,6 @@
 //! Numbers and names as people read them.
 
+use crate::analysis::bandwidth::Probing;
 use crate::analysis::report::BytesOut;
 use crate::analysis::status::Status;
 use crate::model::Bytes;
@@ -165,12 +166,20 @@ pub(super) fn output(bytes_out: &BytesOut) -> String {
         .take(3)
         .map(|part| &*part.command)
         .collect();
+    let said = match bytes_out.sizes {
+        Probing::Untouched => measured,
+        Probing::Rough => format!(
+            "{measured}, roughly: before 7.2 the server can't be asked for sizes without using the keys, so strings are known by their \
+             memory and collections not at all (bandwidth.touch = true asks)"
+        ),
+        Probing::Touched => format!("{measured}; asking for sizes counted as a use of the keys that were asked about"),
+    };
     if named.is_empty() {
-        return measured;
+        return said;
     }
     let share: f64 = bytes_out.not_estimable.iter().map(|part| part.share).sum();
     format!(
-        "{measured}; {} of the commands can't be estimated: {}",
+        "{said}; {} of the commands can't be estimated: {}",
         percent(share.min(1.0)),
         named.join(", ")
     )

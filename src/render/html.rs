@@ -1,10 +1,12 @@
 //! One page that needs nothing else: no script, no network, light or dark as the reader likes, and fit for print.
 
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 
 use super::chart;
 use super::figure::{deviation, grouped, harmless, moment, output, percent, plural, rate, short, span, status, times};
 use super::over_time;
+use super::worth;
 use crate::analysis::report::{Diagnosis, Report, ShardReport};
 use crate::analysis::status::Status;
 use crate::model::Bytes;
@@ -14,7 +16,7 @@ const STYLE: &str = include_str!("report.css");
 /// Entries of each list.
 const ROWS: usize = 12;
 
-pub(super) fn render(report: &Report) -> String {
+pub(super) fn render(report: &Report, entries: Option<NonZeroUsize>) -> String {
     let group = escaped(report.group.as_str());
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{group}: which shard is hot</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
@@ -23,7 +25,7 @@ pub(super) fn render(report: &Report) -> String {
     diagnoses(&mut out, &report.diagnosis);
     overview(&mut out, report);
     for shard in &report.shards {
-        details(&mut out, shard);
+        details(&mut out, shard, entries);
     }
     for missing in &report.missing {
         let _ = writeln!(
@@ -148,7 +150,7 @@ fn diagnoses(out: &mut String, diagnoses: &[Diagnosis]) {
     }
 }
 
-fn details(out: &mut String, shard: &ShardReport) {
+fn details(out: &mut String, shard: &ShardReport, entries: Option<NonZeroUsize>) {
     let heat = shard.status.commands;
     let verdict = if heat == Status::Unknown {
         String::new()
@@ -196,21 +198,21 @@ fn details(out: &mut String, shard: &ShardReport) {
     let by_pattern = shard.bytes_out.iter().flat_map(|bytes_out| &bytes_out.by_pattern);
     list(
         out,
-        "Key patterns by bytes out",
-        true,
+        ("Key patterns by bytes out", true),
+        entries,
         by_pattern.map(|part| (code(&part.name), part.share, Bytes(part.bytes).to_string())),
     );
     let by_signature = shard.bytes_out.iter().flat_map(|bytes_out| &bytes_out.by_signature);
     list(
         out,
-        "Signatures by bytes out",
-        true,
+        ("Signatures by bytes out", true),
+        entries,
         by_signature.map(|part| (code(&part.name), part.share, Bytes(part.bytes).to_string())),
     );
     list(
         out,
-        "Key patterns by commands",
-        true,
+        ("Key patterns by commands", true),
+        entries,
         shard
             .patterns
             .iter()
@@ -218,8 +220,8 @@ fn details(out: &mut String, shard: &ShardReport) {
     );
     list(
         out,
-        "Keys",
-        true,
+        ("Keys", true),
+        entries,
         shard
             .keys
             .iter()
@@ -227,8 +229,8 @@ fn details(out: &mut String, shard: &ShardReport) {
     );
     list(
         out,
-        "Signatures",
-        true,
+        ("Signatures", true),
+        entries,
         shard.signatures.iter().map(|part| {
             (
                 signature(&part.signature, part.full_scan),
@@ -239,8 +241,8 @@ fn details(out: &mut String, shard: &ShardReport) {
     );
     list(
         out,
-        "Hash tags",
-        false,
+        ("Hash tags", false),
+        entries,
         shard
             .hash_tags
             .iter()
@@ -248,8 +250,8 @@ fn details(out: &mut String, shard: &ShardReport) {
     );
     list(
         out,
-        "Commands",
-        false,
+        ("Commands", false),
+        entries,
         shard
             .commands_by_name
             .iter()
@@ -257,8 +259,8 @@ fn details(out: &mut String, shard: &ShardReport) {
     );
     list(
         out,
-        "Clients",
-        false,
+        ("Clients", false),
+        entries,
         shard
             .clients
             .iter()
@@ -267,11 +269,13 @@ fn details(out: &mut String, shard: &ShardReport) {
     out.push_str("</div></section>\n");
 }
 
-fn list(out: &mut String, title: &str, wide: bool, rows: impl Iterator<Item = (String, f64, String)>) {
-    // What is below one in a hundred is noise once there are a few others.
-    let ranked = rows.take(ROWS).enumerate();
-    let shown = ranked.filter(|(rank, (_, share, _))| *rank < 3 || *share >= 0.01);
-    let mut rows = shown.map(|(_, row)| row).peekable();
+fn list(
+    out: &mut String,
+    (title, wide): (&str, bool),
+    entries: Option<NonZeroUsize>,
+    rows: impl Iterator<Item = (String, f64, String)>,
+) {
+    let mut rows = worth(rows, |(_, share, _)| *share, ROWS, entries).peekable();
     if rows.peek().is_none() {
         return;
     }

@@ -1,21 +1,23 @@
 //! Markdown for tickets and chats: headings, tables, nothing that needs a plug-in.
 
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 
 use super::figure::{deviation, grouped, harmless, moment, output, percent, plural, rate, span, status, times};
-use crate::analysis::report::{Diagnosis, Report, ShardReport};
+use super::worth;
+use crate::analysis::report::{Diagnosis, OutputShare, Report, ShardReport};
 use crate::model::Bytes;
 
 /// Entries of each list.
 const ROWS: usize = 10;
 
-pub(super) fn render(report: &Report) -> String {
+pub(super) fn render(report: &Report, entries: Option<NonZeroUsize>) -> String {
     let mut out = String::new();
     head(&mut out, report);
     diagnoses(&mut out, &report.diagnosis);
     overview(&mut out, report);
     for shard in &report.shards {
-        details(&mut out, shard);
+        details(&mut out, shard, entries);
     }
     for missing in &report.missing {
         let _ = writeln!(
@@ -84,7 +86,7 @@ fn diagnoses(out: &mut String, diagnoses: &[Diagnosis]) {
     }
 }
 
-fn details(out: &mut String, shard: &ShardReport) {
+fn details(out: &mut String, shard: &ShardReport, entries: Option<NonZeroUsize>) {
     let _ = writeln!(out, "\n## {}\n", plain(shard.shard.as_str()));
     let _ = writeln!(
         out,
@@ -103,15 +105,24 @@ fn details(out: &mut String, shard: &ShardReport) {
             grouped(count)
         }
     };
-    let by_signature = shard.bytes_out.iter().flat_map(|bytes_out| &bytes_out.by_signature);
+    let sent = |part: &OutputShare| (code(&part.name), part.share, Bytes(part.bytes).to_string());
+    let output = || shard.bytes_out.iter();
     table(
         out,
-        "bytes out of",
-        by_signature.map(|part| (code(&part.name), part.share, Bytes(part.bytes).to_string())),
+        ("key pattern by bytes out", "bytes"),
+        entries,
+        output().flat_map(|output| &output.by_pattern).map(sent),
     );
     table(
         out,
-        "key pattern",
+        ("signature by bytes out", "bytes"),
+        entries,
+        output().flat_map(|output| &output.by_signature).map(sent),
+    );
+    table(
+        out,
+        ("key pattern", "count"),
+        entries,
         shard
             .patterns
             .iter()
@@ -119,7 +130,8 @@ fn details(out: &mut String, shard: &ShardReport) {
     );
     table(
         out,
-        "key",
+        ("key", "count"),
+        entries,
         shard
             .keys
             .iter()
@@ -127,7 +139,8 @@ fn details(out: &mut String, shard: &ShardReport) {
     );
     table(
         out,
-        "hash tag",
+        ("hash tag", "count"),
+        entries,
         shard
             .hash_tags
             .iter()
@@ -135,7 +148,8 @@ fn details(out: &mut String, shard: &ShardReport) {
     );
     table(
         out,
-        "command",
+        ("command", "count"),
+        entries,
         shard
             .commands_by_name
             .iter()
@@ -144,7 +158,8 @@ fn details(out: &mut String, shard: &ShardReport) {
     let signature = |name: &str, full: bool| format!("{}{}", code(name), if full { " **reads all**" } else { "" });
     table(
         out,
-        "signature",
+        ("signature", "count"),
+        entries,
         shard.signatures.iter().map(|part| {
             (
                 signature(&part.signature, part.full_scan),
@@ -155,7 +170,8 @@ fn details(out: &mut String, shard: &ShardReport) {
     );
     table(
         out,
-        "slot",
+        ("slot", "count"),
+        entries,
         shard
             .slots
             .iter()
@@ -163,7 +179,8 @@ fn details(out: &mut String, shard: &ShardReport) {
     );
     table(
         out,
-        "client",
+        ("client", "count"),
+        entries,
         shard
             .clients
             .iter()
@@ -171,12 +188,17 @@ fn details(out: &mut String, shard: &ShardReport) {
     );
 }
 
-fn table(out: &mut String, title: &str, rows: impl Iterator<Item = (String, f64, String)>) {
-    let mut rows = rows.take(ROWS).peekable();
+fn table(
+    out: &mut String,
+    (title, unit): (&str, &str),
+    entries: Option<NonZeroUsize>,
+    rows: impl Iterator<Item = (String, f64, String)>,
+) {
+    let mut rows = worth(rows, |(_, share, _)| *share, ROWS, entries).peekable();
     if rows.peek().is_none() {
         return;
     }
-    let _ = writeln!(out, "\n| {title} | share | count |\n|---|--:|--:|");
+    let _ = writeln!(out, "\n| {title} | share | {unit} |\n|---|--:|--:|");
     for (name, share, count) in rows {
         let _ = writeln!(out, "| {name} | {} | {count} |", percent(share));
     }

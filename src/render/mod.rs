@@ -12,6 +12,8 @@ mod over_time;
 mod rows;
 mod text;
 
+use std::num::NonZeroUsize;
+
 use clap::ValueEnum;
 
 pub use rows::{json as rows_as_json, rows};
@@ -41,6 +43,8 @@ pub struct Look {
     pub width: usize,
     /// Whether there are colours.
     pub colour: bool,
+    /// Entries of each list, also small ones; unsaid, as many as are easily read.
+    pub entries: Option<NonZeroUsize>,
 }
 
 impl Default for Look {
@@ -49,8 +53,22 @@ impl Default for Look {
         Self {
             width: 100,
             colour: false,
+            entries: None,
         }
     }
+}
+
+/// The first entries of a list: as many as are asked for, else so many, of which those below one in a hundred are shown only if there are
+/// few others.
+fn worth<Entry>(
+    entries: impl Iterator<Item = Entry>,
+    share: impl Fn(&Entry) -> f64,
+    usual: usize,
+    wanted: Option<NonZeroUsize>,
+) -> impl Iterator<Item = Entry> {
+    let ranked = entries.take(wanted.map_or(usual, NonZeroUsize::get)).enumerate();
+    let shown = ranked.filter(move |(rank, entry)| wanted.is_some() || *rank < 3 || share(entry) >= 0.01);
+    shown.map(|(_, entry)| entry)
 }
 
 /// The report in that format; it ends with a line end.
@@ -59,8 +77,8 @@ pub fn render(report: &Report, format: Format, look: Look) -> String {
         Format::Table => text::render(report, look),
         Format::Json => json::render(report),
         Format::Csv => csv::render(report),
-        Format::Markdown => markdown::render(report),
-        Format::Html => html::render(report),
+        Format::Markdown => markdown::render(report, look.entries),
+        Format::Html => html::render(report, look.entries),
     }
 }
 

@@ -1,7 +1,8 @@
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::*;
-use crate::analysis::report::{Observation, ReportSettings, Source};
+use crate::analysis::report::{Observation, PatternShare, ReportSettings, Source};
 use crate::analysis::window::{Counted, KeyCount, PatternCount, SignatureCount, WindowStats};
 use crate::model::{GroupId, GroupKey, NodeId, Region, ShardId, Slot, Timestamp};
 
@@ -109,7 +110,10 @@ fn colour_changes_nothing_but_colour() {
 fn no_line_is_wider_than_the_terminal() {
     let report = report(&"very:long:name:".repeat(20));
     for width in [60, 80, 100, 132] {
-        let look = Look { width, colour: false };
+        let look = Look {
+            width,
+            ..Look::default()
+        };
         for line in render(&report, Format::Table, look).lines() {
             assert!(line.chars().count() <= width, "{width}: {line}");
         }
@@ -130,4 +134,30 @@ fn a_hostile_key_stays_text() {
     assert!(table.contains("\"'=a|b`<script>&\"\"'"), "{table}");
     let markdown = render(&report, Format::Markdown, Look::default());
     assert!(markdown.contains("`` =a\\|b`<script>"), "{markdown}");
+}
+
+#[test]
+fn as_many_entries_are_shown_as_are_asked_for() {
+    let mut report = report("user:{ID}");
+    let pattern = report.shards[0].patterns[0].clone();
+    report.shards[0].patterns = (0..30)
+        .map(|number| PatternShare {
+            pattern: format!("kind{number}:{{ID}}").into(),
+            share: 0.001,
+            ..pattern.clone()
+        })
+        .collect();
+    for format in [Format::Table, Format::Markdown, Format::Html] {
+        let shown = |entries: Option<usize>| {
+            let look = Look {
+                entries: entries.and_then(NonZeroUsize::new),
+                ..Look::default()
+            };
+            let text = render(&report, format, look);
+            (0..30)
+                .filter(|number| text.contains(&format!("kind{number}:")))
+                .count()
+        };
+        assert_eq!([None, Some(2), Some(30)].map(shown), [3, 2, 30], "{format:?}");
+    }
 }

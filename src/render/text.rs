@@ -1,14 +1,15 @@
 //! Text for a terminal, and for whatever reads a pipe: the same lines without colour.
 
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 
 use owo_colors::{OwoColorize, Style};
 
-use super::Look;
 use super::figure::{
     deviation, fitted, grouped, harmless, moment, output, percent, plural, rate, short, span, status, times, wrapped,
 };
-use crate::analysis::report::{Diagnosis, Report, ShardReport};
+use super::{Look, worth};
+use crate::analysis::report::{Diagnosis, OutputShare, Report, ShardReport};
 use crate::analysis::status::Status;
 use crate::model::Bytes;
 
@@ -20,6 +21,9 @@ const WIDTH_MAX: usize = 132;
 
 /// Entries of each list for the hottest shard, and for the others.
 const ROWS: (usize, usize) = (10, 5);
+
+/// Entries of each list where nothing is said, and as many as are asked for.
+type Rows = (usize, Option<NonZeroUsize>);
 
 pub(super) fn render(report: &Report, look: Look) -> String {
     let width = look.width.clamp(WIDTH_MIN, WIDTH_MAX);
@@ -33,7 +37,8 @@ pub(super) fn render(report: &Report, look: Look) -> String {
     page.diagnoses(&mut out, &report.diagnosis);
     page.overview(&mut out, report);
     for (index, shard) in report.shards.iter().enumerate() {
-        page.shard(&mut out, shard, if index == 0 { ROWS.0 } else { ROWS.1 });
+        let rows = if index == 0 { ROWS.0 } else { ROWS.1 };
+        page.shard(&mut out, shard, (rows, look.entries));
     }
     for missing in &report.missing {
         page.line(
@@ -182,7 +187,7 @@ impl Page {
         }
     }
 
-    fn shard(&self, out: &mut String, shard: &ShardReport, rows: usize) {
+    fn shard(&self, out: &mut String, shard: &ShardReport, rows: Rows) {
         self.rule(out, shard);
         let mut facts = vec![
             plural(shard.commands, "command"),
@@ -302,7 +307,7 @@ fn joined(facts: &[String], width: usize) -> Vec<String> {
     lines
 }
 
-fn lists(shard: &ShardReport, rows: usize) -> [(&'static str, Vec<Entry>); 8] {
+fn lists(shard: &ShardReport, (rows, wanted): Rows) -> [(&'static str, Vec<Entry>); 9] {
     let entry = |name: String, share, count, error| Entry {
         name: harmless(&name),
         share,
@@ -340,33 +345,28 @@ fn lists(shard: &ShardReport, rows: usize) -> [(&'static str, Vec<Entry>); 8] {
         .clients
         .iter()
         .map(|part| entry(part.client.to_string(), part.share, part.count, 0));
-    let output = shard
-        .bytes_out
-        .iter()
-        .flat_map(|bytes_out| &bytes_out.by_signature)
-        .map(|part| Entry {
-            amount: Some(Bytes(part.bytes)),
-            ..entry(part.name.to_string(), part.share, 0, 0)
-        });
+    let sent = |part: &OutputShare| Entry {
+        amount: Some(Bytes(part.bytes)),
+        ..entry(part.name.to_string(), part.share, 0, 0)
+    };
+    let output = || shard.bytes_out.iter();
+    let by_pattern = output().flat_map(|output| &output.by_pattern).map(sent);
+    let by_signature = output().flat_map(|output| &output.by_signature).map(sent);
     [
-        ("Bytes out", worth(output, rows)),
-        ("Key patterns", worth(patterns, rows)),
-        ("Keys", worth(keys, rows)),
-        ("Hash tags", worth(tags, rows)),
-        ("Commands", worth(commands, rows)),
-        ("Signatures", worth(signatures, rows)),
-        ("Slots", worth(slots, rows.min(5))),
-        ("Clients", worth(clients, rows)),
+        ("Bytes out by key pattern", shown(by_pattern, rows, wanted)),
+        ("Bytes out by signature", shown(by_signature, rows, wanted)),
+        ("Key patterns", shown(patterns, rows, wanted)),
+        ("Keys", shown(keys, rows, wanted)),
+        ("Hash tags", shown(tags, rows, wanted)),
+        ("Commands", shown(commands, rows, wanted)),
+        ("Signatures", shown(signatures, rows, wanted)),
+        ("Slots", shown(slots, rows.min(5), wanted)),
+        ("Clients", shown(clients, rows, wanted)),
     ]
 }
 
-/// The first entries: so many, of which those below one in a hundred are shown only if there are few others.
-fn worth(entries: impl Iterator<Item = Entry>, rows: usize) -> Vec<Entry> {
-    let ranked = entries.take(rows).enumerate();
-    ranked
-        .filter(|(rank, entry)| *rank < 3 || entry.share >= 0.01)
-        .map(|(_, entry)| entry)
-        .collect()
+fn shown(entries: impl Iterator<Item = Entry>, usual: usize, wanted: Option<NonZeroUsize>) -> Vec<Entry> {
+    worth(entries, |entry| entry.share, usual, wanted).collect()
 }
 
 /// A bar of so many columns, drawn to an eighth of one.

@@ -386,8 +386,15 @@ async fn a_wrong_password_is_named_but_never_shown() {
     );
     check(
         &Run::new().finish(&["-e", &seed, "-d", "1"]).await,
-        "demands a password",
+        "demands a password; give it in $REDIS_PASSWORD or by --password-file (and --username for RBAC)",
     );
+    for encrypted in [&["--tls"][..], &["--tls-insecure"]] {
+        let arguments: Vec<&str> = ["-e", &seed, "-d", "1"].iter().chain(encrypted).copied().collect();
+        check(
+            &Run::new().finish(&arguments).await,
+            "does not speak TLS; leave out --tls",
+        );
+    }
     let run = Run::new().with("REDIS_PASSWORD", "right-4711");
     let said = run.finish(&["-e", &seed, "-d", "1", "-q"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
@@ -444,7 +451,7 @@ fn wrong_usage_and_an_unknown_place_are_said_before_anything_is_looked_at() {
         let left = fs::read_dir(run.folder.path()).expect("a folder").count();
         assert_eq!(left, 0, "{arguments:?} left something behind");
     };
-    check(&[], 2, "there is nothing to watch");
+    check(&[], 2, "name a cluster by --cluster-id");
     check(&["-e", "nowhere"], 2, "has no port");
     check(&["-e", "h:1", "-d", "0"], 2, "sees nothing");
     check(&["-e", "h:1", "-d", "soon"], 2, "soon");
@@ -460,6 +467,9 @@ fn wrong_usage_and_an_unknown_place_are_said_before_anything_is_looked_at() {
         "set tls.enabled = true (--tls)",
     );
     check(&["-e", "h:1", "-o", "/proc/nowhere"], 1, "--output-dir");
+    check(&["-e", "h:1", "--commands-max", "0"], 2, "at least 1");
+    check(&["-c", "hotshard.toml"], 2, "--config hotshard.toml");
+    check(&["-c", "/proc/version"], 2, "--config /proc/version");
 }
 
 #[tokio::test]

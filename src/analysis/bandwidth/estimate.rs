@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Certainty};
+use super::{Calls, Certainty, Probing};
 use crate::analysis::veil::Veil;
 use crate::model::{Bytes, Ratio};
 
@@ -51,6 +51,9 @@ pub struct OutputEstimate {
     pub not_estimable: Vec<(Arc<str>, u64)>,
     /// What part of the calls those are.
     pub not_estimable_share: Ratio,
+    /// How keys were asked for their sizes.
+    #[serde(default)]
+    pub sizes: Probing,
 }
 
 impl OutputEstimate {
@@ -92,10 +95,20 @@ pub(super) struct Weighed<'a> {
 /// One reply.
 #[derive(Debug)]
 pub(super) struct Part<'a> {
-    /// The key it is about, the first if there are several.
-    pub(super) key: Option<&'a [u8]>,
+    /// What of it each key has; one piece if it isn't answered for by key.
+    pub(super) pieces: Vec<Piece<'a>>,
     pub(super) bytes: f64,
     pub(super) certainty: Certainty,
+}
+
+/// What of a reply one key has.
+#[derive(Debug)]
+pub(super) struct Piece<'a> {
+    /// The key it is about, the first if there are several.
+    pub(super) key: Option<&'a [u8]>,
+    /// `None` if it is that of the calls.
+    pub(super) pattern: Option<&'a Arc<str>>,
+    pub(super) bytes: f64,
 }
 
 impl Weighed<'_> {
@@ -109,7 +122,8 @@ impl Weighed<'_> {
     /// replies that are always the same.
     pub(super) fn worth(&self, cost: usize) -> f64 {
         let count = self.parts.len() as f64;
-        if self.parts.iter().all(|part| part.key.is_none()) {
+        let keys = |part: &Part<'_>| part.pieces.iter().any(|piece| piece.key.is_some());
+        if !self.parts.iter().any(keys) {
             return 0.0;
         }
         let mean = self.parts.iter().map(|part| part.bytes).sum::<f64>() / count;
@@ -163,7 +177,7 @@ pub(super) fn estimate(weighed: Vec<Weighed<'_>>, measured: Option<Bytes>, veil:
             .filter_map(|of| Some((Arc::clone(name(of.calls)?), scaled(of))));
         most(of)
     };
-    estimate.patterns = named(|calls| calls.pattern.as_ref());
+    estimate.patterns = by_pattern(&known, scale);
     estimate.commands = named(|calls| Some(&calls.command));
     estimate.signatures = named(|calls| Some(&calls.signature));
     estimate.keys = keys(&known, scale, veil);
@@ -184,15 +198,35 @@ fn scale(measured: Option<Bytes>, [exact, uncertain]: [f64; 2], doubts: [f64; 2]
     (1.0 + difference / uncertain).clamp(SCALE_MIN, most)
 }
 
+/// What each pattern has: of a reply that is answered for by key, each pattern what its keys have.
+fn by_pattern(known: &[&Weighed<'_>], scale: f64) -> Vec<(Arc<str>, Bytes)> {
+    let of_all = known.iter().flat_map(|of| {
+        let named = move |(piece, bytes): (&Piece<'_>, f64)| {
+            let pattern = piece.pattern.or(of.calls.pattern.as_ref())?;
+            Some((Arc::clone(pattern), bytes))
+        };
+        pieces(of, scale).filter_map(named)
+    });
+    most(of_all)
+}
+
+/// Every piece that was looked at, with the bytes of all the calls it stands for, rescaled.
+fn pieces<'w>(of: &'w Weighed<'w>, scale: f64) -> impl Iterator<Item = (&'w Piece<'w>, f64)> {
+    let each = of.each();
+    of.parts.iter().flat_map(move |part| {
+        let scale = if part.certainty == Certainty::Exact { 1.0 } else { scale };
+        part.pieces.iter().map(move |piece| (piece, piece.bytes * scale * each))
+    })
+}
+
 /// Keys that were met often enough among the calls that were looked at.
 fn keys(known: &[&Weighed<'_>], scale: f64, veil: &Veil) -> Vec<(Arc<str>, Bytes)> {
     let mut of_keys: BTreeMap<(&[u8], &str), f64> = BTreeMap::new();
     for of in known {
-        let pattern = of.calls.pattern.as_deref().unwrap_or_default();
-        for part in &of.parts {
-            let scale = if part.certainty == Certainty::Exact { 1.0 } else { scale };
-            if let Some(key) = part.key {
-                *of_keys.entry((key, pattern)).or_default() += part.bytes * scale * of.each();
+        for (piece, bytes) in pieces(of, scale) {
+            let pattern = piece.pattern.or(of.calls.pattern.as_ref());
+            if let Some(key) = piece.key {
+                *of_keys.entry((key, pattern.map_or("", |name| name))).or_default() += bytes;
             }
         }
     }

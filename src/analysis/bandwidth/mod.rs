@@ -8,7 +8,7 @@
 //! use hotshard::analysis::bandwidth::{Answer, Call, Calls, Survey};
 //! use hotshard::model::Bytes;
 //!
-//! let call = Call { database: 0, arguments: vec![(*b"page:1").into()], total: 1 };
+//! let call = Call { database: 0, arguments: vec![(*b"page:1").into()], total: 1, patterns: vec![] };
 //! let calls = Calls {
 //!     command: "GET".into(),
 //!     pattern: Some("page:{ID}".into()),
@@ -35,7 +35,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use estimate::{OutputEstimate, SCALE_MAX, SCALE_MIN};
-pub use question::{Answer, Elements, Kind, Question};
+pub use question::{Answer, Elements, Kind, Probing, Question};
 pub use range::Range;
 pub use survey::Survey;
 
@@ -65,6 +65,8 @@ pub struct Call {
     pub arguments: Vec<Box<[u8]>>,
     /// How many arguments followed.
     pub total: usize,
+    /// The pattern of each argument, where each is a key that is answered for by itself; else empty, and all belongs to the first key's.
+    pub patterns: Vec<Arc<str>>,
 }
 
 /// Whether the arithmetic gives the very bytes.

@@ -1,6 +1,21 @@
 //! What may be asked about a key, and what the answer can be. None of it costs a server more than a few steps.
 
+use serde::{Deserialize, Serialize};
+
 use super::Range;
+
+/// What asking for sizes meant for the keys, and how good the answers are for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probing {
+    /// Nothing: the server can be asked without using a key (CLIENT NO-TOUCH).
+    #[default]
+    Untouched,
+    /// Nothing either, since only what uses no key was asked: strings are known by their memory, collections not at all.
+    Rough,
+    /// It counted as a use of the keys, as the operator allowed.
+    Touched,
+}
 
 /// Something to be learned about a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

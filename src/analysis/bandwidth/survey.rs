@@ -1,11 +1,12 @@
 //! Which questions are worth asking, within a budget: a first one about every signature, then more where most bytes are.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::estimate::{Part, Weighed, estimate};
+use super::estimate::{Part, Piece, Weighed, estimate};
 use super::question::{Answer, Question};
 use super::reply::{Parts, Reply, Span};
-use super::{Calls, Certainty, NIL, OutputEstimate, array, bulk};
+use super::{Calls, Certainty, NIL, OutputEstimate, Probing, array, bulk};
 use crate::analysis::veil::Veil;
 use crate::model::Bytes;
 
@@ -16,10 +17,13 @@ const ROUNDS: u32 = 4;
 #[derive(Debug)]
 pub struct Survey {
     calls: Vec<Asked>,
+    /// Of keys that are answered for one by one.
+    patterns: HashMap<Box<[u8]>, Arc<str>>,
     answers: HashMap<Question, Option<Answer>>,
     /// Commands that may still be sent.
     budget: usize,
     round: u32,
+    probing: Probing,
     veil: Veil,
 }
 
@@ -34,6 +38,9 @@ struct Asked {
 impl Survey {
     /// Of these calls, with so many commands at most.
     pub fn new(calls: Vec<Calls>, budget: usize) -> Self {
+        let lines = || calls.iter().flat_map(|calls| &calls.lines);
+        let patterns = lines().flat_map(|call| call.arguments.iter().cloned().zip(call.patterns.iter().cloned()));
+        let patterns = patterns.collect();
         let mut calls: Vec<Asked> = calls.into_iter().map(Asked::new).collect();
         // Whole collections first: a few calls of those may be most of all bytes.
         calls.sort_by(|one, other| {
@@ -43,9 +50,11 @@ impl Survey {
         });
         Self {
             calls,
+            patterns,
             answers: HashMap::new(),
             budget,
             round: 0,
+            probing: Probing::default(),
             veil: Veil::default(),
         }
     }
@@ -54,6 +63,11 @@ impl Survey {
     #[must_use]
     pub fn veiled(self, veil: Veil) -> Self {
         Self { veil, ..self }
+    }
+
+    /// Takes note of how the keys are asked.
+    pub fn asked_by(&mut self, probing: Probing) {
+        self.probing = probing;
     }
 
     /// What to ask next; nothing when enough is known or the budget is used up.
@@ -77,7 +91,10 @@ impl Survey {
     /// What was sent, beside what the node's counter says was sent to clients.
     pub fn finish(self, measured: Option<Bytes>) -> OutputEstimate {
         let weighed: Vec<Weighed> = self.calls.iter().map(|asked| self.weigh(asked)).collect();
-        estimate(weighed, measured, &self.veil)
+        OutputEstimate {
+            sizes: self.probing,
+            ..estimate(weighed, measured, &self.veil)
+        }
     }
 
     /// One reply of each signature, with half of the budget.
@@ -141,20 +158,13 @@ impl Survey {
     }
 
     /// What one signature's calls were answered with, by those that were asked about.
-    fn weigh<'survey>(&self, asked: &'survey Asked) -> Weighed<'survey> {
+    fn weigh<'survey>(&'survey self, asked: &'survey Asked) -> Weighed<'survey> {
         let mut parts = Vec::new();
-        let mut bytes = Vec::new();
-        for (reply, place) in asked.replies[..asked.until].iter().zip(0..) {
-            if let Some((size, certainty)) = self.size(reply) {
-                bytes.push(size);
-                let key = asked.calls.lines.get(place).filter(|_| asked.calls.pattern.is_some());
+        for reply in &asked.replies[..asked.until] {
+            if let Some((bytes, certainty)) = self.size(reply) {
                 parts.push(Part {
-                    key: reply
-                        .questions()
-                        .first()
-                        .map(|question| &*question.key)
-                        .filter(|_| key.is_some()),
-                    bytes: size,
+                    pieces: self.pieces(asked, reply, bytes),
+                    bytes,
                     certainty,
                 });
             }
@@ -163,6 +173,33 @@ impl Survey {
             calls: &asked.calls,
             parts,
         }
+    }
+
+    /// What of a reply each of its keys has. Of one whose keys weren't all kept, those that were stand for the rest.
+    fn pieces<'survey>(&'survey self, asked: &'survey Asked, reply: &'survey Reply, bytes: f64) -> Vec<Piece<'survey>> {
+        let questions = reply.questions();
+        let named = questions.iter().map(|question| self.patterns.get(&question.key));
+        if let (Reply::Strings { array: true, .. }, Some(patterns)) = (reply, named.collect::<Option<Vec<_>>>()) {
+            let sizes = questions
+                .iter()
+                .map(|question| self.string(question).map_or(0.0, |(size, _)| size as f64));
+            let sizes: Vec<f64> = sizes.collect();
+            let all = sizes.iter().sum::<f64>().max(1.0);
+            let pieces = questions.iter().zip(patterns).zip(sizes);
+            return pieces
+                .map(|((question, pattern), size)| Piece {
+                    key: Some(&question.key),
+                    pattern: Some(pattern),
+                    bytes: bytes * size / all,
+                })
+                .collect();
+        }
+        let key = questions.first().map(|question| &*question.key);
+        vec![Piece {
+            key: key.filter(|_| asked.calls.pattern.is_some()),
+            pattern: None,
+            bytes,
+        }]
     }
 
     fn answer(&self, question: &Question) -> Option<Answer> {
@@ -191,11 +228,11 @@ impl Survey {
         let mut certainty = Certainty::Exact;
         let mut sum = 0;
         for question in questions {
-            let (length, how) = length(self.answer(question)?)?;
+            let (size, how) = self.string(question)?;
             if how == Certainty::Uncertain {
                 certainty = how;
             }
-            sum += if length == 0 { NIL } else { bulk(length) };
+            sum += size;
         }
         if !in_array {
             return Some((sum as f64, certainty));
@@ -205,6 +242,12 @@ impl Survey {
         }
         let all = sum as f64 * total as f64 / questions.len().max(1) as f64;
         Some((array(total as u64) as f64 + all, certainty))
+    }
+
+    /// A string, or that there is none.
+    fn string(&self, question: &Question) -> Option<(u64, Certainty)> {
+        let (length, certainty) = length(self.answer(question)?)?;
+        Some((if length == 0 { NIL } else { bulk(length) }, certainty))
     }
 
     fn elements(&self, question: &Question, span: &Span, parts: Parts) -> Option<(f64, Certainty)> {

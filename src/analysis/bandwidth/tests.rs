@@ -14,6 +14,7 @@ fn call(text: &str) -> (String, Call) {
         database: 0,
         arguments,
         total,
+        patterns: Vec::new(),
     };
     (command, call)
 }
@@ -108,6 +109,27 @@ fn a_reply_has_the_bytes_that_a_server_sends() {
         "HGETALL h12",
         &format!("*24\r\n{}", (bulk_of(10) + &bulk_of(4)).repeat(12)),
     );
+}
+
+#[test]
+fn a_reply_about_several_keys_is_divided_among_their_patterns() {
+    let mut mget = calls("MGET a7 b100 a7 b0", 10.0);
+    mget.lines[0].patterns = ["a{ID}", "b{ID}", "a{ID}", "b{ID}"].map(Arc::from).to_vec();
+    let estimate = surveyed(vec![mget, calls("GET a7", 5.0)], 200).finish(None);
+    // The array's head belongs to each as its strings do.
+    let whole = format!("*4\r\n{0}{1}{0}$-1\r\n", bulk_of(7), bulk_of(100)).len();
+    assert_eq!(
+        estimate.of_command("MGET").map(|bytes| bytes.0),
+        Some(10 * whole as u64)
+    );
+    let of = [2 * bulk_of(7).len(), bulk_of(100).len() + 5];
+    let of_all = of.iter().sum::<usize>() as f64;
+    let shares = of.map(|of| (10.0 * whole as f64 * of as f64 / of_all).round() as u64);
+    assert_eq!(estimate.of_pattern("a{ID}"), Some(Bytes(shares[0])));
+    assert_eq!(estimate.of_pattern("b{ID}"), Some(Bytes(shares[1])));
+    assert_eq!(estimate.of_pattern("a7"), Some(Bytes(5 * bulk_of(7).len() as u64)));
+    let sum: u64 = estimate.patterns.iter().map(|(_, bytes)| bytes.0).sum();
+    assert_eq!(sum, estimate.attributed.0);
 }
 
 #[test]

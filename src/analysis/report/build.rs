@@ -377,6 +377,7 @@ fn written_output(output: &OutputEstimate, stats: &WindowStats) -> BytesOut {
         measured: output.measured.map(|measured| measured.0),
         unattributed: output.unattributed(),
         error_ratio: output.error().map(rounded),
+        sizes: output.sizes,
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::bandwidth::Probing;
 use crate::analysis::diagnosis::Finding as Diagnosis;
 use crate::analysis::status::Status;
 use crate::analysis::window::WindowEnd;
@@ -178,6 +179,8 @@ pub struct BytesOut {
     pub by_key: Vec<OutputShare>,
     /// What can't be estimated; most frequent first.
     pub not_estimable: Vec<CommandShare>,
+    /// How keys were asked for their sizes.
+    pub sizes: Probing,
 }
 
 /// What something sent out, estimated.

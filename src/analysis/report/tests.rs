@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::analysis::bandwidth::Probing;
 use crate::analysis::window::{Counted, KeyCount, PatternCount, Rejection, SignatureCount, WindowStats};
 use crate::model::{Bytes, GroupId, GroupKey, NodeId, Ratio, Region, ShardId, Slot, Timestamp};
 
@@ -260,6 +261,7 @@ fn the_schema_describes_every_report() {
             count: 1,
             share: 0.1,
         }],
+        sizes: Probing::Rough,
     });
     shard.signals = Some(SignalsReport {
         commands_per_second: Some(1.0),

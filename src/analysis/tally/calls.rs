@@ -9,6 +9,7 @@ use super::samples::KeptLine;
 use super::signatures::{Signature, Signatures};
 use crate::analysis::bandwidth::{Call, Calls};
 use crate::analysis::line::{Line, Source};
+use crate::analysis::pattern::{Normaliser, PatternId};
 use crate::analysis::signature::signature;
 use crate::analysis::slot::unescape_first;
 
@@ -18,6 +19,16 @@ const DRAWN_ENOUGH: usize = 24;
 const LINES_MAX: usize = 256;
 /// More arguments than this aren't looked at.
 const ARGUMENTS_MAX: usize = 24;
+
+/// Commands whose every argument is a key, each answered for by itself.
+const ANSWERED_BY_KEY: [&str; 1] = ["MGET"];
+
+/// A call as it was read, with the patterns of its keys, which have no names for good before all are read.
+#[derive(Debug)]
+struct Read {
+    call: Call,
+    patterns: Vec<PatternId>,
+}
 
 /// Who sent a line, as far as it matters for what is sent back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,18 +43,21 @@ pub(super) fn calls(
     vocabulary: &Vocabulary,
     signatures: &Signatures,
     masters: &[Box<[u8]>],
-    found: &Found,
+    found: &mut Found,
 ) -> Vec<Calls> {
-    let mut drawn: HashMap<Signature, [Vec<Option<Call>>; 2]> = HashMap::new();
+    let mut drawn: HashMap<Signature, [Vec<Option<Read>>; 2]> = HashMap::new();
     for (place, lines) in signatures.samples().lines().into_iter().enumerate() {
         for (line, text) in lines {
             let of_signature = &mut drawn.entry(line.signature).or_default()[place];
-            of_signature.extend(read(line, text, masters));
+            let by_key = ANSWERED_BY_KEY.contains(&&*vocabulary.name(line.signature.command));
+            let normaliser = by_key.then_some(&mut found.normaliser);
+            of_signature.extend(read(line, text, masters, normaliser));
         }
     }
     if drawn.is_empty() {
         return Vec::new();
     }
+    let found = &*found;
     let direct = direct(vocabulary);
     let mut all: Vec<Calls> = signatures
         .seen()
@@ -54,7 +68,7 @@ pub(super) fn calls(
                 .unwrap_or_default();
             let of_clients = count as f64 * direct.get(&vocabulary.name(signature.command)).copied().unwrap_or(1.0);
             let senders = lines.len();
-            let lines: Vec<Call> = lines.into_iter().flatten().collect();
+            let lines: Vec<Read> = lines.into_iter().flatten().collect();
             let answered = if senders == 0 {
                 1.0
             } else {
@@ -79,7 +93,7 @@ fn direct(vocabulary: &Vocabulary) -> HashMap<Arc<str>, f64> {
 }
 
 /// An even draw where it is large enough, and with the first ones where it isn't.
-fn chosen([drawn, first]: [Vec<Option<Call>>; 2], count: u64) -> Vec<Option<Call>> {
+fn chosen([drawn, first]: [Vec<Option<Read>>; 2], count: u64) -> Vec<Option<Read>> {
     if first.len() as u64 >= count || drawn.is_empty() {
         return first;
     }
@@ -90,7 +104,7 @@ fn chosen([drawn, first]: [Vec<Option<Call>>; 2], count: u64) -> Vec<Option<Call
 }
 
 /// Not more than are of use, from all of the window.
-fn thinned(lines: Vec<Option<Call>>) -> Vec<Option<Call>> {
+fn thinned(lines: Vec<Option<Read>>) -> Vec<Option<Read>> {
     let count = lines.len();
     let kept = |place: usize| place * LINES_MAX / count != (place + 1) * LINES_MAX / count;
     if count <= LINES_MAX {
@@ -103,36 +117,56 @@ fn thinned(lines: Vec<Option<Call>>) -> Vec<Option<Call>> {
 fn named(
     of: Signature,
     calls: f64,
-    lines: Vec<Call>,
+    lines: Vec<Read>,
     (signatures, vocabulary, found): (&Signatures, &Vocabulary, &Found),
 ) -> Calls {
     let command = vocabulary.name(of.command);
     let place = of.pattern.checked_sub(1);
     let pattern = place.map(|place| found.normaliser.resolve(found.patterns[place as usize].0));
-    let pattern = pattern.map(|id| found.normaliser.name(id).into_owned());
+    let named = |id: PatternId| Arc::<str>::from(&*found.normaliser.name(found.normaliser.resolve(id)));
+    let pattern = pattern.map(named);
+    let call = |read: Read| Call {
+        patterns: read.patterns.into_iter().map(named).collect(),
+        ..read.call
+    };
     let shape = signatures.shape(of);
     Calls {
         signature: signature(&command, pattern.as_deref(), shape.text()).into(),
-        pattern: pattern.map(Arc::from),
+        pattern,
         full_scan: shape.full_scan(),
         command,
         calls,
-        lines,
+        lines: lines.into_iter().map(call).collect(),
     }
 }
 
 /// The call on a line: `Some(None)` of one that nobody is answered for, `None` if the line can't be read.
-fn read(kept: &KeptLine, text: &[u8], masters: &[Box<[u8]>]) -> Option<Option<Call>> {
+fn read(
+    kept: &KeptLine,
+    text: &[u8],
+    masters: &[Box<[u8]>],
+    normaliser: Option<&mut Normaliser>,
+) -> Option<Option<Read>> {
     let line = Line::parse(text).ok()?;
     if sender(text, &line, masters) == Sender::Nobody {
         return Some(None);
     }
     // What the line was cut within ends the arguments.
     let whole = line.arguments.map_while(Result::ok).skip(1).take(ARGUMENTS_MAX);
-    Some(Some(Call {
+    let whole: Vec<&[u8]> = whole.collect();
+    let patterns = normaliser.map(|normaliser| {
+        let keys = whole.iter();
+        keys.map(|key| normaliser.classify(key, line.time)).collect()
+    });
+    let call = Call {
         database: line.database,
-        arguments: whole.map(plain).collect(),
+        arguments: whole.into_iter().map(plain).collect(),
         total: kept.arguments.saturating_sub(1),
+        patterns: Vec::new(),
+    };
+    Some(Some(Read {
+        call,
+        patterns: patterns.unwrap_or_default(),
     }))
 }
 
@@ -165,7 +199,7 @@ fn plain(printed: &[u8]) -> Box<[u8]> {
 mod tests {
     use super::*;
     use crate::analysis::keyspec::Commands;
-    use crate::analysis::pattern::{Normaliser, PatternSettings};
+    use crate::analysis::pattern::PatternSettings;
     use crate::analysis::tally::{Tally, TallySettings};
 
     fn kept(stream: &str, master: Option<&str>) -> Vec<Calls> {
@@ -251,6 +285,15 @@ mod tests {
         let call = &calls[0].lines[0];
         assert_eq!((&*call.arguments[0], call.total), (&b"a\0b"[..], 301));
         assert!(call.arguments.len() <= ARGUMENTS_MAX);
+    }
+
+    #[test]
+    fn keys_that_are_answered_for_one_by_one_have_their_own_patterns() {
+        let calls = kept(&line("10.0.0.9:1", "MGET user:1001 page:1001 user:1002"), None);
+        let patterns: Vec<&str> = calls[0].lines[0].patterns.iter().map(|name| &**name).collect();
+        assert_eq!(patterns, ["user:{ID}", "page:{ID}", "user:{ID}"]);
+        let calls = kept(&line("10.0.0.9:1", "GET user:1001"), None);
+        assert!(calls[0].lines[0].patterns.is_empty());
     }
 
     #[test]

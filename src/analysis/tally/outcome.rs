@@ -56,7 +56,7 @@ impl Tallied {
             writes += if is_write { count.all() } else { 0 };
             commands.insert(name, count.all());
         }
-        let found = tally.touched.finish();
+        let mut found = tally.touched.finish();
         let clients = tally.clients.seen().map(|(name, count)| (name.into(), count));
         Self {
             reads,
@@ -65,7 +65,7 @@ impl Tallied {
             clients: clients.collect(),
             lua: tally.clients.lua,
             other_clients: tally.clients.other,
-            calls: calls(&tally.vocabulary, &tally.signatures, &tally.upkeep.masters, &found),
+            calls: calls(&tally.vocabulary, &tally.signatures, &tally.upkeep.masters, &mut found),
             signatures: signatures(&tally.signatures, &tally.vocabulary, &found),
             progress: tally.progress,
             touches: found.touches,

@@ -3,7 +3,7 @@
 mod input;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::num::NonZero;
+use std::num::{NonZero, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use crate::analysis::report::{Observation, Report, ReportSettings, Source};
 use crate::analysis::tally::{Tallied, Tally, TallySettings};
 use crate::analysis::window::WindowStats;
 use crate::model::{GroupId, GroupKey, NodeId, Region, ShardId};
-use crate::render::{Format, render};
+use crate::render::{Format, Look, render};
 
 /// Tell from captured MONITOR logs what was hot
 #[derive(Debug, Args)]
@@ -38,9 +38,9 @@ pub(super) struct AnalyzeArgs {
     /// What the report calls the logs
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
-    /// The most entries of a list
-    #[arg(long, value_name = "N", default_value_t = ReportSettings::default().entries_max, value_parser = entries)]
-    top: usize,
+    /// The most entries of a list, in every format [default: 20 in JSON and CSV, in the others as many as are easily read]
+    #[arg(long, value_name = "N", value_parser = entries)]
+    top: Option<NonZeroUsize>,
     /// With more distinct values than this a segment of a key becomes {VAR}
     #[arg(long = "patterns.learn-after", value_name = "N", default_value_t = PatternSettings::default().learn_after, value_parser = at_least_one)]
     learn_after: usize,
@@ -50,6 +50,13 @@ pub(super) struct AnalyzeArgs {
     /// No progress
     #[arg(short, long)]
     quiet: bool,
+}
+
+impl AnalyzeArgs {
+    fn entries_max(&self) -> usize {
+        self.top
+            .map_or(ReportSettings::default().entries_max, NonZeroUsize::get)
+    }
 }
 
 /// An idle capture is but the server's `OK`.
@@ -66,7 +73,11 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
     progress.finish();
     let windows = reader.windows(&inputs, tallied?, args.compare);
     let report = report(args, &windows);
-    super::print(render(&report, args.format, super::output::look()))?;
+    let look = Look {
+        entries: args.top,
+        ..super::output::look()
+    };
+    super::print(render(&report, args.format, look))?;
     Ok(Outcome::Done)
 }
 
@@ -105,7 +116,7 @@ impl Reader {
                 ..PatternSettings::default()
             },
             tally: TallySettings {
-                top: args.top,
+                top: args.entries_max(),
                 ..TallySettings::default()
             },
             commands: Commands::builtin(),
@@ -203,16 +214,16 @@ fn report(args: &AnalyzeArgs, windows: &[Window]) -> Report {
         id: GroupId::new(name),
     };
     let settings = ReportSettings {
-        entries_max: args.top,
+        entries_max: args.entries_max(),
         ..ReportSettings::default()
     };
     let observations = windows.iter().map(Window::observation).collect();
     Report::compare(&group, Source::Analyze, observations, Vec::new(), &settings)
 }
 
-fn entries(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(entries @ 1..=1000) => Ok(entries),
+fn entries(text: &str) -> Result<NonZeroUsize, String> {
+    match text.parse::<NonZeroUsize>() {
+        Ok(entries) if entries.get() <= 1000 => Ok(entries),
         _ => Err("it takes a number from 1 to 1000".into()),
     }
 }

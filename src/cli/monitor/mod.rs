@@ -7,6 +7,7 @@ mod files;
 mod progress;
 mod round;
 mod target;
+mod wording;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, IsTerminal};
@@ -19,6 +20,7 @@ use clap::Args;
 use self::files::Folder;
 use self::round::{Ended, Round};
 use self::target::Target;
+use self::wording::as_typed;
 use super::found::{FoundGroup, find_as};
 use super::{Outcome, UsageError, failure, keeping};
 use crate::analysis::keyspec::Commands;
@@ -198,7 +200,10 @@ impl MonitorArgs {
 
     /// Prints and writes what was seen, and says what wasn't.
     fn tell(&self, ended: Ended, absent: Vec<String>, folder: &Folder) -> anyhow::Result<Outcome> {
-        absent.iter().chain(&ended.remarks).for_each(|text| failure::say(text));
+        absent
+            .iter()
+            .chain(&ended.remarks)
+            .for_each(|text| failure::say(&as_typed(text)));
         let seen: Vec<_> = ended
             .reports
             .iter()
@@ -206,7 +211,8 @@ impl MonitorArgs {
             .collect();
         for report in &ended.reports {
             for missing in &report.missing {
-                failure::say(&format!("{} {}: {}", report.group, missing.shard, missing.reason));
+                let reason = as_typed(&missing.reason);
+                failure::say(&format!("{} {}: {reason}", report.group, missing.shard));
             }
         }
         if ended.interrupted && seen.iter().all(|report| report.totals.lines == 0) {

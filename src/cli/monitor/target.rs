@@ -1,7 +1,8 @@
 //! What the command line says about the cluster and the way in, laid over the settings.
 
+use std::ffi::OsStr;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
@@ -30,7 +31,8 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Which cluster, how it is reached, and how its nodes are looked at.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Target {
-    /// The replication group's id, or a glob; of a group in the configuration, what stands there holds too
+    /// The cluster: its replication group's id, or a glob; of a group in the configuration, what stands there holds too. (A configuration is
+    /// given by --config, which has no short form here)
     #[arg(short, long = "cluster-id", visible_alias = "cluster", value_name = "ID")]
     cluster: Option<String>,
     /// The AWS region
@@ -66,14 +68,14 @@ pub(super) struct Target {
     /// Don't encrypt connections
     #[arg(long, action = ArgAction::SetTrue)]
     no_tls: bool,
-    /// The certificate authority to trust, as PEM
+    /// The certificate authority to trust, as PEM; connections are encrypted then
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
-    /// Take any certificate: whoever is between can read the password
+    /// Encrypt, and take any certificate: whoever is between can read the password
     #[arg(long)]
     tls_insecure: bool,
     /// After so many commands a window ends early
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = commands)]
     commands_max: Option<NonZeroU64>,
     /// Estimate bytes out by pattern and key, whatever bandwidth.enabled says
     #[arg(long)]
@@ -90,7 +92,10 @@ impl Target {
         let unwritten = ["monitor.window", "poll.interval", "log.level"].map(|path| !is_written(path));
         let mut settings = loaded.settings.clone();
         self.choose_groups(&mut settings)?;
-        settings.require_groups()?;
+        if settings.groups.is_empty() {
+            let text = "there is nothing to watch: name a cluster by --cluster-id, nodes by --endpoint, or a file with [[groups]] by --config";
+            return Err(UsageError(text.to_owned()).into());
+        }
         self.way_in(&mut settings);
         settings.refuse_bare_tokens()?;
         let [window, poll, log] = unwritten;
@@ -144,6 +149,11 @@ impl Target {
                 settings.groups.retain(is_meant);
                 return Ok(());
             }
+        }
+        if let Some(file) = self.cluster.as_deref().filter(|name| is_file(name)) {
+            let text =
+                format!("{file} is a file, and -c names a cluster here; a configuration is given by --config {file}");
+            return Err(UsageError(text).into());
         }
         let (cluster, region, profile) = (&self.cluster, &self.region, &self.profile);
         let group = named(
@@ -199,8 +209,9 @@ impl Target {
     }
 
     fn encryption(&self, mut tls: TlsSettings) -> TlsSettings {
-        if self.tls || self.no_tls {
-            tls.enabled = Some(self.tls);
+        let meant = self.tls || self.tls_ca.is_some() || self.tls_insecure;
+        if meant || self.no_tls {
+            tls.enabled = Some(meant && !self.no_tls);
         }
         if let Some(authority) = &self.tls_ca {
             tls.ca_file = Some(authority.clone());
@@ -208,6 +219,17 @@ impl Target {
         tls.insecure |= self.tls_insecure;
         tls
     }
+}
+
+/// Names of clusters have no ending, and files that are there are nobody's cluster.
+fn is_file(name: &str) -> bool {
+    let path = Path::new(name);
+    let ending = path.extension().and_then(OsStr::to_str);
+    path.is_file() || matches!(ending, Some("toml" | "yaml" | "yml"))
+}
+
+fn commands(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| "it takes a number of at least 1".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

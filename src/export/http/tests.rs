@@ -330,6 +330,18 @@ async fn the_api_tells_what_is_known() {
     let shard = &document["groups"][0]["shards"][1];
     assert_eq!(shard["signals"]["commands"]["status"], "very_hot");
     assert_eq!(shard["window"]["patterns"][0]["pattern"], "leaderboard:{DATE}");
+    let sent = &shard["window"]["bytes_out"];
+    assert_eq!(
+        (&sent["patterns"][0]["pattern"], &sent["sizes"]),
+        (&"leaderboard:{DATE}".into(), &"untouched".into())
+    );
+    // Of what was measured: 0.81 × 1950 ÷ 1980.
+    assert!(
+        sent["patterns"][0]["share"]
+            .as_f64()
+            .is_some_and(|share| (share - 0.798).abs() < 0.001),
+        "{sent}"
+    );
     assert_eq!(document["at"], "2026-09-21T14:13:20.000Z");
 }
 

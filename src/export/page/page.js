@@ -239,7 +239,7 @@ function first() {
 }
 const LISTS = [
   ["patterns", "pattern", "Patterns of keys"], ["commands_by_name", "command", "Commands"], ["clients", "client", "Clients"],
-  ["keys", "key", "Keys"], ["slots", "slot", "Slots"],
+  ["keys", "key", "Keys"], ["slots", "slot", "Slots"], ["bytes_out", "pattern", "Bytes out by pattern, estimated"],
 ];
 const detail = {};
 function buildDetail() {
@@ -256,8 +256,8 @@ function buildDetail() {
   detail.seen = made("p", { class: "seen" }); detail.caution = made("p", { class: "caution" });
   detail.lists = Object.fromEntries(LISTS.map(([name, , title]) => [name, list(title)]));
   detail.nodes = made("tbody");
-  const { patterns, commands_by_name: commands, clients, keys, slots } = detail.lists;
-  detail.window = made("div", {}, patterns.element, keys.element,
+  const { patterns, commands_by_name: commands, clients, keys, slots, bytes_out: sent } = detail.lists;
+  detail.window = made("div", {}, patterns.element, sent.element, keys.element,
     made("div", { class: "pair" }, commands.element, clients.element, slots.element));
   found("detail").append(
     made("h2", {}, detail.name, detail.status), made("p", { class: "where" }, detail.where, detail.follow), detail.seen,
@@ -283,7 +283,9 @@ function drawDetail() {
   drawFact(detail.facts.complete, percent(window?.completeness_ratio), low(window?.completeness_ratio));
   drawFact(detail.facts.keys, window ? compact(window.distinct_keys) : "–", false);
   write(detail.caution, [shard.incomplete ? "A node doesn't answer, so the rates miss its part." : "", caution(window)].filter(Boolean).join(" "));
-  for (const [name, key] of LISTS) drawList(detail.lists[name].items, window?.[name] ?? [], key);
+  const entries = (name) => (name === "bytes_out" ? window?.bytes_out?.patterns : window?.[name]) ?? [];
+  for (const [name, key] of LISTS) drawList(detail.lists[name].items, entries(name), key);
+  detail.lists.bytes_out.element.hidden = !entries("bytes_out").length;
   place(detail.nodes, shard.nodes.map((node, index) => drawNode(detail.nodes.children[index], node)));
 }
 function seen(window, shard) {
@@ -306,7 +308,7 @@ function drawList(items, entries, key) {
     const entry = entries[index], [length, name, share] = item.children;
     write(name, entry ? String(entry[key]) : "");
     mark(name, "title", entry ? entry[key] + (entry.example_key ? ", such as " + entry.example_key : "") : null);
-    write(share, entry ? percent(entry.share) : "");
+    write(share, entry ? (entry.bytes_per_second == null ? "" : bytes(entry.bytes_per_second) + "/s · ") + percent(entry.share) : "");
     // The whole row but the place of its figure.
     length.style.width = "calc((100% - 3.2rem) * " + Math.min(1, entry?.share ?? 0) + ")";
   });
