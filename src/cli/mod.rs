@@ -89,7 +89,10 @@ pub fn command() -> clap::Command {
 
 /// The threads of a daemon: readers of busy streams and everything else beside them.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    // Two at least: when the engine hangs, somebody must be left to say so.
+    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
         .enable_all()
         .build()
         .context("cannot start the threads of the program")

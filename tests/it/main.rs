@@ -16,6 +16,7 @@ mod disturbances;
 mod documented;
 mod elasticache;
 mod fleet;
+mod freezing;
 mod fuzz_corpus;
 mod harness;
 mod helm;
