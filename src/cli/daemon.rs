@@ -13,9 +13,10 @@ use tracing::{info, warn};
 
 use super::configuration::Configuration;
 use super::{Outcome, desk};
+use crate::config::Settings;
 use crate::engine;
 use crate::export::http::{self, Order, Request};
-use crate::export::otlp::{OtlpSettings, Push, Pusher};
+use crate::export::otlp::{Identity, Push, Pusher};
 use crate::metrics::ledger::Ledger;
 use crate::metrics::published::Published;
 
@@ -41,7 +42,7 @@ pub(super) async fn run(
         .keeping(settings.archive.path.clone());
     announce(&bound.addresses())?;
     let (published, shutdown) = (Published::new(), CancellationToken::new());
-    let pusher = push(&settings.otlp, &published).await?;
+    let pusher = push(settings, &bound.addresses(), &published).await?;
     let (orders, ordered) = mpsc::channel(ORDERS_WAITING);
     let (instructions, instructed) = mpsc::channel(ORDERS_WAITING);
     let mut parts = JoinSet::new();
@@ -69,14 +70,36 @@ pub(super) async fn run(
 }
 
 /// Begins to push figures, if a collector is named.
-async fn push(settings: &OtlpSettings, published: &Published) -> anyhow::Result<Option<Pusher>> {
-    let Some(push) = Push::resolve(settings, |name| std::env::var(name).ok())? else {
+async fn push(settings: &Settings, addresses: &[SocketAddr], published: &Published) -> anyhow::Result<Option<Pusher>> {
+    let identity = identity(settings, addresses);
+    let Some(push) = Push::resolve(&settings.otlp, &identity, |name| std::env::var(name).ok())? else {
         return Ok(None);
     };
     let published = published.clone();
     // The client of HTTP blocks while it is built.
     let started = tokio::task::spawn_blocking(move || Pusher::start(&push, &published)).await?;
     Ok(Some(started?))
+}
+
+/// What is known of this instance without being told.
+fn identity(settings: &Settings, addresses: &[SocketAddr]) -> Identity {
+    let mut regions: Vec<String> = settings
+        .groups
+        .iter()
+        .map(|group| group.key().region.to_string())
+        .collect();
+    regions.dedup();
+    let region = match (&settings.discovery.region, &regions[..]) {
+        (Some(region), _) => Some(region.clone()),
+        (None, [region]) if !region.is_empty() => Some(region.clone()),
+        _ => None,
+    };
+    let host = rustix::system::uname().nodename().to_str().map(str::to_owned).ok();
+    Identity {
+        host,
+        port: addresses.first().map(SocketAddr::port),
+        region,
+    }
 }
 
 async fn join(mut parts: JoinSet<()>) -> anyhow::Result<()> {

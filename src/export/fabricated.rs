@@ -1,5 +1,9 @@
 //! A made-up snapshot for the tests of what leaves: a group in which one shard burns for a reason that can be named.
 
+mod whole;
+
+pub(super) use whole::whole;
+
 use std::sync::Arc;
 use std::time::Duration;
 

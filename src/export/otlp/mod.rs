@@ -27,7 +27,7 @@ use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-pub use push::{OtlpError, Push};
+pub use push::{Identity, OtlpError, Push};
 pub use settings::{OtlpCompression, OtlpProtocol, OtlpSettings, OtlpTemporality};
 
 use crate::metrics::published::Published;

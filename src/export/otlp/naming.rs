@@ -49,46 +49,47 @@ fn stem(metric: &Metric) -> &'static str {
     name.strip_suffix(ending).unwrap_or(name)
 }
 
+/// Prometheus's translation as its documentation describes it: what is no letter or digit becomes `_`, units are spelled out
+/// and appended unless the name holds them, annotations in braces are dropped, a gauge with the unit `1` is a ratio, and a
+/// counter ends in `_total`.
+#[cfg(test)]
+pub(super) fn translated(name: &str, unit: &str, kind: Kind) -> String {
+    let mut words: Vec<String> = name
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .map(str::to_owned)
+        .collect();
+    let spelled = |unit: &str| match unit {
+        "s" => "seconds".to_owned(),
+        "By" => "bytes".to_owned(),
+        unit if unit.contains('{') || unit == "1" => String::new(),
+        unit => unit.to_owned(),
+    };
+    let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
+    let main = spelled(main);
+    let per = if per == "s" { "second".to_owned() } else { spelled(per) };
+    if !main.is_empty() && !words.contains(&main) {
+        words.push(main);
+    }
+    if !per.is_empty() && !words.contains(&per) {
+        words.extend(["per".to_owned(), per]);
+    }
+    for (applies, ending) in [
+        (kind == Kind::Counter, "total"),
+        (kind == Kind::Gauge && unit == "1", "ratio"),
+    ] {
+        if applies {
+            words.retain(|word| word != ending);
+            words.push(ending.to_owned());
+        }
+    }
+    words.join("_")
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-
-    /// Prometheus's translation as its documentation describes it: what is no letter or digit becomes `_`, units are spelled out
-    /// and appended unless the name holds them, annotations in braces are dropped, a gauge with the unit `1` is a ratio, and a
-    /// counter ends in `_total`.
-    fn translated(name: &str, unit: &str, kind: Kind) -> String {
-        let mut words: Vec<String> = name
-            .split(|letter: char| !letter.is_ascii_alphanumeric())
-            .map(str::to_owned)
-            .collect();
-        let spelled = |unit: &str| match unit {
-            "s" => "seconds".to_owned(),
-            "By" => "bytes".to_owned(),
-            unit if unit.contains('{') || unit == "1" => String::new(),
-            unit => unit.to_owned(),
-        };
-        let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
-        let main = spelled(main);
-        let per = if per == "s" { "second".to_owned() } else { spelled(per) };
-        if !main.is_empty() && !words.contains(&main) {
-            words.push(main);
-        }
-        if !per.is_empty() && !words.contains(&per) {
-            words.extend(["per".to_owned(), per]);
-        }
-        for (applies, ending) in [
-            (kind == Kind::Counter, "total"),
-            (kind == Kind::Gauge && unit == "1", "ratio"),
-        ] {
-            if applies {
-                words.retain(|word| word != ending);
-                words.push(ending.to_owned());
-            }
-        }
-        words.join("_")
-    }
 
     #[test]
     fn prometheus_translates_every_name_back() {
@@ -109,6 +110,26 @@ mod tests {
             assert!(seen.insert(name(metric)), "{}", metric.name);
         }
     }
+
+    /// `UPDATE_EXPECT=1 cargo test page_of_names` writes it anew.
+    #[test]
+    fn the_page_of_names_says_what_is_pushed() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/opentelemetry.md");
+        let page = std::fs::read_to_string(file).expect("the manual has it");
+        let (before, _) = page.split_once(NAMES).expect("the names are its last part");
+        let mut written = format!("{before}{NAMES}| pushed as | unit | kind | scraped as |\n|---|---|---|---|\n");
+        for metric in catalog::all() {
+            let kind = if metric.kind == Kind::Counter { "sum" } else { "gauge" };
+            let unit = Some(unit(metric))
+                .filter(|unit| !unit.is_empty())
+                .map(|unit| format!("`{unit}`"));
+            let (name, unit, scraped) = (name(metric), unit.unwrap_or_default(), metric.full_name());
+            written.push_str(&format!("| `{name}` | {unit} | {kind} | `{scraped}` |\n"));
+        }
+        expect_test::expect_file![file].assert_eq(&written);
+    }
+
+    const NAMES: &str = "\n## Every name\n\n";
 
     #[test]
     fn names_follow_the_conventions() {

@@ -65,6 +65,17 @@ pub enum OtlpError {
     Refused(String),
 }
 
+/// Who pushes, as far as `OTEL_RESOURCE_ATTRIBUTES` doesn't say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The host's name.
+    pub host: Option<String>,
+    /// The port that we listen on, which tells two of us on one host apart.
+    pub port: Option<u16>,
+    /// The AWS region of what is watched, where it is one alone.
+    pub region: Option<String>,
+}
+
 impl Push {
     /// Whether the files it names can be used, before anything is pushed.
     pub fn verify(&self) -> Result<(), OtlpError> {
@@ -75,6 +86,7 @@ impl Push {
     /// What the settings and `variables` say; `None` if nobody wants figures pushed.
     pub fn resolve(
         settings: &OtlpSettings,
+        identity: &Identity,
         variables: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, OtlpError> {
         let said = |name: &str| variables(name).filter(|value| !value.trim().is_empty());
@@ -104,14 +116,18 @@ impl Push {
             timeout: span(
                 settings.timeout,
                 &said,
-                &["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+                &[
+                    "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
+                    "OTEL_EXPORTER_OTLP_TIMEOUT",
+                    "OTEL_METRIC_EXPORT_TIMEOUT",
+                ],
                 TIMEOUT,
             )?,
             temporality: temporality(settings, &said)?,
             compression: compression(settings, &said)?,
             tls: tls(settings, &said),
             series_max: settings.series_max.get(),
-            attributes: attributes(&said),
+            attributes: attributes(identity, &said),
         }))
     }
 }
@@ -260,20 +276,26 @@ fn headers(settings: &OtlpSettings, said: &Said<'_>) -> Result<BTreeMap<String, 
 }
 
 /// Who we are, as far as the variables don't say it.
-fn attributes(said: &Said<'_>) -> BTreeMap<String, String> {
+fn attributes(identity: &Identity, said: &Said<'_>) -> BTreeMap<String, String> {
+    let host = said("HOSTNAME").or_else(|| identity.host.clone());
+    // As Prometheus names an instance.
+    let instance = match (&host, identity.port) {
+        (Some(host), Some(port)) => Some(format!("{host}:{port}")),
+        _ => host.clone(),
+    };
+    let region = first(said, &["AWS_REGION", "AWS_DEFAULT_REGION"]).map(|(_, region)| region);
+    let region = region.or_else(|| identity.region.clone());
     let mut attributes: BTreeMap<String, String> = [
-        ("service.name".to_owned(), "hotshard".to_owned()),
-        ("service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("service.name", Some("hotshard".to_owned())),
+        ("service.version", Some(env!("CARGO_PKG_VERSION").to_owned())),
+        ("service.instance.id", instance),
+        ("host.name", host),
+        ("cloud.provider", region.is_some().then(|| "aws".to_owned())),
+        ("cloud.region", region),
     ]
-    .into();
-    for (attribute, names) in [
-        ("service.instance.id", &["HOSTNAME"][..]),
-        ("cloud.region", &["AWS_REGION", "AWS_DEFAULT_REGION"]),
-    ] {
-        if let Some((_, value)) = first(said, names) {
-            attributes.insert(attribute.to_owned(), value);
-        }
-    }
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect();
     attributes.extend(
         said("OTEL_RESOURCE_ATTRIBUTES")
             .map(|value| pairs(&value))
@@ -319,7 +341,7 @@ mod tests {
     /// What becomes of `[otlp]` in these variables.
     fn check(toml: &str, variables: &[(&str, &str)], expected: &str) {
         let settings: OtlpSettings = toml::from_str(toml).expect("the settings can be read");
-        let outcome = Push::resolve(&settings, |name| {
+        let outcome = Push::resolve(&settings, &Identity::default(), |name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         });
@@ -424,13 +446,91 @@ mod tests {
             headers_file: Some(path.clone()),
             ..OtlpSettings::default()
         };
-        let push = Push::resolve(&settings, |_| None)
+        let push = Push::resolve(&settings, &Identity::default(), |_| None)
             .expect("it is sound")
             .expect("it is on");
         assert_eq!(push.headers["authorization"], "Bearer a:b");
         std::fs::write(&path, "hunter2\n").expect("it can be written");
         settings.headers_file = Some(path);
-        let error = Push::resolve(&settings, |_| None).err().expect("it is no header");
+        let error = Push::resolve(&settings, &Identity::default(), |_| None)
+            .err()
+            .expect("it is no header");
         assert!(error.to_string().starts_with("line 1 of ") && !error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn who_we_are_is_said_by_variables_or_found_out() {
+        let check = |identity: &Identity, variables: &[(&str, &str)], expected: &str| {
+            let settings = OtlpSettings {
+                endpoint: Some("http://c".into()),
+                ..OtlpSettings::default()
+            };
+            let said = |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let push = Push::resolve(&settings, identity, said).expect("it is sound");
+            let mut attributes = push.expect("it is on").attributes;
+            assert_eq!(
+                attributes.remove("service.version").as_deref(),
+                Some(env!("CARGO_PKG_VERSION"))
+            );
+            let shown: Vec<String> = attributes
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            assert_eq!(shown.join(" "), expected, "{variables:?}");
+        };
+        let found = Identity {
+            host: Some("box".into()),
+            port: Some(9468),
+            region: Some("eu-central-1".into()),
+        };
+        check(
+            &found,
+            &[],
+            "cloud.provider=aws cloud.region=eu-central-1 host.name=box service.instance.id=box:9468 service.name=hotshard",
+        );
+        check(
+            &found,
+            &[
+                ("HOSTNAME", "hotshard-2"),
+                ("AWS_REGION", "us-east-1"),
+                ("OTEL_SERVICE_NAME", "shards"),
+            ],
+            "cloud.provider=aws cloud.region=us-east-1 host.name=hotshard-2 service.instance.id=hotshard-2:9468 service.name=shards",
+        );
+        check(
+            &Identity::default(),
+            &[(
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "service.instance.id=a%3Ab,deployment.environment.name=prod",
+            )],
+            "deployment.environment.name=prod service.instance.id=a:b service.name=hotshard",
+        );
+    }
+
+    #[test]
+    fn every_variable_about_time_and_trust_is_heard() {
+        let variables = [
+            ("OTEL_METRIC_EXPORT_TIMEOUT", "7000"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/all.pem"),
+            ("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "/metrics.pem"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/client.pem"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/client.key"),
+        ];
+        let settings: OtlpSettings =
+            toml::from_str("endpoint = 'https://c'\ncert_file = '/ours.pem'").expect("settings");
+        let said = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let push = Push::resolve(&settings, &Identity::default(), said)
+            .expect("it is sound")
+            .expect("it is on");
+        let tls = [&push.tls.ca_file, &push.tls.cert_file, &push.tls.key_file]
+            .map(|path| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default());
+        assert_eq!(push.timeout, Duration::from_secs(7));
+        assert_eq!(tls, ["/metrics.pem", "/ours.pem", "/client.key"]);
     }
 }

@@ -16,9 +16,10 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::naming;
-use super::{OtlpSettings, Push, Pusher};
+use super::{Identity, OtlpSettings, Push, Pusher};
 use crate::export::fabricated;
-use crate::metrics::catalog;
+use crate::export::prometheus::{Format, Pages};
+use crate::metrics::catalog::{self, Kind};
 use crate::metrics::published::Published;
 
 type Pushed = (HeaderMap, ExportMetricsServiceRequest);
@@ -39,7 +40,12 @@ async fn recorder() -> (String, mpsc::UnboundedReceiver<Pushed>) {
 
 async fn start(toml: &str, published: &Published) -> Pusher {
     let settings: OtlpSettings = toml::from_str(toml).expect("the settings can be read");
-    let push = Push::resolve(&settings, |_| None)
+    let identity = Identity {
+        host: Some("box".to_owned()),
+        port: Some(9468),
+        region: Some("eu-central-1".to_owned()),
+    };
+    let push = Push::resolve(&settings, &identity, |_| None)
         .expect("it is sound")
         .expect("it is on");
     let published = published.clone();
@@ -78,6 +84,7 @@ fn points(data: &Data) -> (&[NumberDataPoint], Option<i32>) {
     }
 }
 
+/// What was pushed, under the names that Prometheus's translation gives it.
 fn pushed_series(request: &ExportMetricsServiceRequest) -> Series {
     let metrics = request
         .resource_metrics
@@ -86,59 +93,109 @@ fn pushed_series(request: &ExportMetricsServiceRequest) -> Series {
         .flat_map(|scope| &scope.metrics);
     let mut all = Series::new();
     for metric in metrics {
-        for point in points(metric.data.as_ref().expect("it has data")).0 {
+        let (points, temporality) = points(metric.data.as_ref().expect("it has data"));
+        let kind = if temporality.is_some() {
+            Kind::Counter
+        } else {
+            Kind::Gauge
+        };
+        let name = naming::translated(&metric.name, &metric.unit, kind);
+        for point in points {
             let labels = point.attributes.iter().map(text).collect();
             let Some(number_data_point::Value::AsDouble(value)) = point.value else {
                 panic!("{point:?}")
             };
-            assert!(
-                all.insert(series(&metric.name, &labels), value).is_none(),
-                "{}",
-                metric.name
-            );
+            assert!(all.insert(series(&name, &labels), value).is_none(), "{name}");
         }
     }
     all
 }
 
-/// The same from the catalogue, which is what Prometheus shows.
-fn catalogue_series(published: &Published) -> Series {
-    let mut all = Series::new();
-    for metric in catalog::all() {
-        metric.samples(&published.load(), published.exports(), &mut |labels, value| {
-            let labels = labels
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), crate::export::label::shown(value).into_owned()))
-                .collect();
-            all.insert(series(&naming::name(metric), &labels), value);
-        });
+/// What Prometheus reads on the page, figures of the process left out.
+fn scraped_series(published: &Published) -> Series {
+    let page = String::from_utf8(Pages::new(published.clone()).page(Format::Text)).expect("a page is UTF-8");
+    let samples = page.lines().filter(|line| line.starts_with(catalog::PREFIX));
+    samples.map(sample).collect()
+}
+
+/// A line of the text format: `name{label="value"} number`.
+fn sample(line: &str) -> (String, f64) {
+    let (named, value) = line.rsplit_once(' ').expect("a sample has a value");
+    let (name, mut rest) = named.split_once('{').unwrap_or((named, "}"));
+    let mut labels = BTreeMap::new();
+    while let Some((label, quoted)) = rest.split_once("=\"") {
+        let (mut text, mut letters) = (String::new(), quoted.char_indices());
+        let end = loop {
+            match letters.next().expect("a quote ends") {
+                (place, '"') => break place,
+                (_, '\\') => match letters.next() {
+                    Some((_, 'n')) => text.push('\n'),
+                    Some((_, letter)) => text.push(letter),
+                    None => panic!("{line}"),
+                },
+                (_, letter) => text.push(letter),
+            }
+        };
+        labels.insert(label.trim_start_matches(',').to_owned(), text);
+        rest = &quoted[end + 1..];
     }
-    all
+    (series(name, &labels), value.parse().expect("a number"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_holds_the_numbers_that_prometheus_shows() {
+async fn a_push_holds_the_whole_catalogue_with_the_numbers_that_prometheus_reads() {
     let (url, mut pushed) = recorder().await;
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let headers = folder.path().join("headers");
     std::fs::write(&headers, "Authorization: Bearer planted\n").expect("it can be written");
     let published = Published::new();
-    published.store(fabricated::snapshot(2, 3));
-    let before = catalogue_series(&published);
+    published.store(fabricated::whole());
+    published.exports().answered("/metrics", 200);
+    published.exports().pushed("failed");
+    let scraped = scraped_series(&published);
+    for metric in catalog::all() {
+        let name = format!("{}{{", metric.full_name());
+        assert!(
+            scraped.keys().any(|series| series.starts_with(&name)),
+            "{name} has no sample"
+        );
+    }
     let toml = format!("endpoint = '{url}'\nheaders_file = '{}'", headers.display());
     // The interval is a minute: what arrives is the flush at the end.
     stop(start(&toml, &published).await).await;
     let (headers, request) = pushed.recv().await.expect("it was pushed");
     assert_eq!(headers["authorization"], "Bearer planted");
-    assert_eq!(pushed_series(&request), before);
+    assert_eq!(pushed_series(&request), scraped);
     let resource = request.resource_metrics[0]
         .resource
         .as_ref()
         .expect("it says who it is");
     let attributes: BTreeMap<String, String> = resource.attributes.iter().map(text).collect();
-    assert_eq!(attributes["service.name"], "hotshard");
-    assert_eq!(attributes["service.version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(published.exports().pushes(), [("ok", 1)].into());
+    for (name, expected) in [
+        ("service.name", "hotshard"),
+        ("service.version", env!("CARGO_PKG_VERSION")),
+        ("cloud.region", "eu-central-1"),
+        ("service.instance.id", "box:9468"),
+        ("telemetry.sdk.language", "rust"),
+    ] {
+        assert_eq!(attributes[name], expected, "{name}");
+    }
+    assert_eq!(published.exports().pushes(), [("failed", 1), ("ok", 1)].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn series_beyond_the_limit_are_one_that_says_so() {
+    let (url, mut pushed) = recorder().await;
+    let published = Published::new();
+    published.store(fabricated::snapshot(1, 60));
+    stop(start(&format!("endpoint = '{url}'\nseries_max = 20"), &published).await).await;
+    let (_, request) = pushed.recv().await.expect("it was pushed");
+    let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
+    let nodes = metrics.iter().find(|metric| metric.name == "hotshard.node.up");
+    let (points, _) = points(nodes.expect("it is there").data.as_ref().expect("it has data"));
+    let overflown = |point: &&NumberDataPoint| point.attributes.iter().any(|pair| pair.key == "otel.metric.overflow");
+    assert_eq!(points.iter().filter(overflown).count(), 1);
+    assert!(points.len() <= 41, "{}", points.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
