@@ -31,7 +31,10 @@ impl Format {
         let quality = |wanted: &[&str]| {
             header
                 .split(',')
-                .filter(|choice| wanted.contains(&choice.split(';').next().unwrap_or_default().trim()))
+                .filter(|choice| {
+                    let kind = choice.split(';').next().unwrap_or_default().trim();
+                    wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(kind))
+                })
                 .map(quality)
                 .fold(None, |best: Option<f64>, next| {
                     Some(best.map_or(next, |best| best.max(next)))
@@ -287,9 +290,11 @@ mod tests {
             "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
             "text/plain, application/openmetrics-text;q=0.2",
             "application/openmetrics-text;q=0",
+            "Application/OpenMetrics-Text; version=1.0.0",
+            "text/html",
         ]
         .map(Format::accepted);
         use Format::{OpenMetrics, Text};
-        assert_eq!(outcome, [Text, Text, OpenMetrics, Text, Text]);
+        assert_eq!(outcome, [Text, Text, OpenMetrics, Text, Text, OpenMetrics, Text]);
     }
 }

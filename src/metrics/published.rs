@@ -59,6 +59,12 @@ impl Published {
         self.shared.stored.subscribe()
     }
 
+    /// How many wait for changes.
+    #[cfg(test)]
+    pub(crate) fn listeners(&self) -> usize {
+        self.shared.stored.receiver_count()
+    }
+
     /// What the exporters count about themselves.
     pub fn exports(&self) -> &ExportTotals {
         &self.shared.exports

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod analyze;
+mod api;
 mod archive;
 mod bandwidth;
 mod check_connect;
@@ -22,6 +23,7 @@ mod harness;
 mod helm;
 mod house;
 mod independent_count;
+mod instances;
 mod key_positions;
 mod layering;
 mod live_page;

@@ -1,10 +1,12 @@
 //! The API: what is known, as JSON, and what an operator orders.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
@@ -14,6 +16,39 @@ use super::routes::App;
 use crate::export::view;
 use crate::metrics::snapshot::{GroupSnapshot, Snapshot};
 use crate::model::GroupKey;
+
+/// What stands in a path, or an answer in the form of all others.
+pub(super) struct Named<Name>(pub(super) Name);
+
+impl<Name: DeserializeOwned + Send> FromRequestParts<App> for Named<Name> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let name = Path::from_request_parts(parts, app).await;
+        name.map(|Path(name)| Self(name))
+            .map_err(|rejection| problem(rejection.status(), lower_case(&rejection.body_text())))
+    }
+}
+
+/// What stands behind the `?` of a request, likewise.
+pub(super) struct Asked<Question>(pub(super) Question);
+
+impl<Question: DeserializeOwned + Send> FromRequestParts<App> for Asked<Question> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let question = Query::from_request_parts(parts, app).await;
+        question
+            .map(|Query(question)| Self(question))
+            .map_err(|rejection| problem(rejection.status(), lower_case(&rejection.body_text())))
+    }
+}
+
+fn lower_case(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
+}
 
 /// An answer that isn't what was asked for.
 pub(super) fn problem(status: StatusCode, text: impl AsRef<str>) -> Response {
@@ -33,7 +68,7 @@ pub(super) async fn groups(State(app): State<App>) -> Response {
 }
 
 /// `/api/v1/groups/{id}/report`: the last window of each shard beside the others'.
-pub(super) async fn report(State(app): State<App>, Path(id): Path<String>, Query(place): Query<Where>) -> Response {
+pub(super) async fn report(State(app): State<App>, Named(id): Named<String>, Asked(place): Asked<Where>) -> Response {
     match group(&app.published.load(), &id, &place) {
         Ok(group) => Json(view::report(group)).into_response(),
         Err(unclear) => unclear.into_response(),
@@ -59,7 +94,7 @@ pub(super) struct Where {
     pub(super) region: Option<String>,
 }
 
-pub(super) async fn round(State(app): State<App>, Path(id): Path<String>, Query(place): Query<Where>) -> Response {
+pub(super) async fn round(State(app): State<App>, Named(id): Named<String>, Asked(place): Asked<Where>) -> Response {
     let found = group(&app.published.load(), &id, &place).map(|group| group.key.clone());
     match found {
         Ok(key) => ask(&app, Request::Round(key)).await,

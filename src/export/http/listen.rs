@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Connections, Gate};
+use super::connection::{CONNECTIONS_MAX, Connections, Gate};
 use super::order::Order;
 use super::routes::{App, Exposure, router};
 use super::security::{Security, WebConfigError};
@@ -45,6 +45,7 @@ pub struct Bound {
     settings: WebSettings,
     security: Security,
     archive: Option<PathBuf>,
+    connections_max: usize,
 }
 
 /// Whether the files that the settings name can be used, without listening anywhere.
@@ -71,6 +72,7 @@ pub async fn bind(settings: WebSettings) -> Result<Bound, BindError> {
         settings,
         security,
         archive: None,
+        connections_max: CONNECTIONS_MAX,
     })
 }
 
@@ -100,6 +102,13 @@ impl Bound {
         self
     }
 
+    /// Lets in so many connections at the same time.
+    #[cfg(test)]
+    pub(super) fn admitting(mut self, connections_max: usize) -> Self {
+        self.connections_max = connections_max;
+        self
+    }
+
     /// Answers until `shutdown`, then ends event streams, lets open requests end within a grace period, and returns.
     pub async fn serve(self, published: Published, orders: mpsc::Sender<Order>, shutdown: CancellationToken) {
         let security = self.security;
@@ -111,7 +120,7 @@ impl Bound {
             shutdown.clone(),
         )
         .keeping(self.archive.as_deref());
-        let gate = Gate::new(published);
+        let gate = Gate::new(published, self.connections_max);
         let mut accepting = JoinSet::new();
         for (listener, local) in self.listeners {
             let router = router(app.clone(), Exposure::of(local.ip()));

@@ -16,6 +16,8 @@ mod routes;
 mod security;
 mod settings;
 #[cfg(test)]
+mod sockets;
+#[cfg(test)]
 mod tests;
 
 pub use health::{HEARTBEAT_MAX, is_ready};

@@ -6,14 +6,14 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::api::{Where, group, problem};
+use super::api::{Asked, Named, Where, group, problem};
 use super::routes::App;
 use crate::archive::{ArchiveError, KeptRound, Questions};
 use crate::export::view::moment;
@@ -92,7 +92,7 @@ pub(super) struct Wanted {
 }
 
 /// `/api/v1/groups/{id}/rounds`: the rounds that are kept, the newest first.
-pub(super) async fn list(State(app): State<App>, Path(id): Path<String>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn list(State(app): State<App>, Named(id): Named<String>, Asked(wanted): Asked<Wanted>) -> Response {
     let place = Where { region: wanted.region };
     let key = match group(&app.published.load(), &id, &place) {
         Ok(group) => group.key.clone(),
@@ -106,7 +106,7 @@ pub(super) async fn list(State(app): State<App>, Path(id): Path<String>, Query(w
 }
 
 /// `/api/v1/rounds/{n}/report`: what a past round found.
-pub(super) async fn report(State(app): State<App>, Path(number): Path<i64>) -> Response {
+pub(super) async fn report(State(app): State<App>, Named(number): Named<i64>) -> Response {
     let found = app.shelf.ask(move |archive| archive.round(Some(number))).await;
     match found.and_then(|found| found.ok_or(Absence::Unknown)) {
         Ok(round) => Json(round.report()).into_response(),

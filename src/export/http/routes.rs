@@ -8,10 +8,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower_http::CompressionLevel;
@@ -119,6 +119,20 @@ pub(super) struct Route {
     handler: fn() -> MethodRouter<App>,
 }
 
+impl Route {
+    /// Whether this path is one of the route's.
+    fn is_at(&self, path: &str) -> bool {
+        let (mut wanted, mut said) = (self.path.split('/'), path.split('/'));
+        loop {
+            match (wanted.next(), said.next()) {
+                (None, None) => return true,
+                (Some(part), Some(word)) if part == word || part.starts_with('{') => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
 const fn read(path: &'static str, audience: Audience, handler: fn() -> MethodRouter<App>) -> Route {
     Route {
         path,
@@ -140,7 +154,7 @@ const TELEMETRY: &str = "/metrics";
 
 /// Every route. The API's description and the tests are held to this list.
 pub(super) const ROUTES: &[Route] = &[
-    read("/", Audience::Readers, || get(page::html)),
+    read("/", Audience::Readers, || get(html)),
     read("/assets/page.css", Audience::Readers, || get(page::style)),
     read("/assets/page.js", Audience::Readers, || get(page::script)),
     read("/assets/icon.svg", Audience::Readers, || get(page::icon)),
@@ -187,21 +201,33 @@ pub(super) fn router(app: App, exposure: Exposure) -> Router {
                 ANSWER_TIME_MAX,
             ))
         };
-        let door = Door {
-            audience: route.audience,
-            exposure,
-            allow_unauthenticated: app.settings.allow_unauthenticated,
-            security: app.security.clone(),
-            names: app.names.clone(),
-        };
+        let door = Door::new(&app, route.audience, exposure);
         router = router.route(path, handler.layer(middleware::from_fn_with_state(door, enter)));
     }
+    let door = Door::new(&app, Audience::Scrapers, exposure);
+    // Whoever has no password learns nothing, not even what there isn't.
+    let nothing = any(nothing).layer(middleware::from_fn_with_state(door, enter));
     router
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here\n") })
+        .fallback_service(nothing.with_state(app.clone()))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(RequestBodyLimitLayer::new(BODY_MAX))
         .layer(middleware::from_fn_with_state(app.clone(), account))
         .with_state(app)
+}
+
+/// Says where there is something.
+async fn nothing(State(app): State<App>, uri: Uri) -> (StatusCode, String) {
+    let path = uri.path();
+    let is_order = |route: &Route| route.audience == Audience::Operators && route.is_at(path);
+    let text = if ROUTES.iter().any(is_order) {
+        "this changes what hotshard does, which isn't allowed here; set web.enable_lifecycle\n".to_owned()
+    } else {
+        format!(
+            "there is nothing here; the page is /, the metrics are {}, and /api/openapi.json describes all there is\n",
+            app.settings.telemetry_path
+        )
+    };
+    (StatusCode::NOT_FOUND, text)
 }
 
 /// What stands before one route.
@@ -215,6 +241,16 @@ struct Door {
 }
 
 impl Door {
+    fn new(app: &App, audience: Audience, exposure: Exposure) -> Self {
+        Self {
+            audience,
+            exposure,
+            allow_unauthenticated: app.settings.allow_unauthenticated,
+            security: app.security.clone(),
+            names: app.names.clone(),
+        }
+    }
+
     async fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         if self.audience == Audience::Probes {
             return Ok(());
@@ -293,6 +329,10 @@ const HEADERS: [(&str, &str); 7] = [
     ("cross-origin-resource-policy", "same-origin"),
     ("cache-control", "no-store"),
 ];
+
+async fn html(State(app): State<App>) -> Response {
+    page::html(app.settings.telemetry_path.as_str())
+}
 
 async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     let accepted = headers

@@ -1,12 +1,10 @@
-//! Every route from the outside: through the router, and over real sockets.
+//! Every route from the outside, through the router.
 
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request as HttpRequest, StatusCode, header};
 use axum::response::Response;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -104,7 +102,6 @@ async fn every_reading_route_answers_with_security_headers() {
         let wrong = stage.answer(request("DELETE", route.path)).await.status();
         assert_eq!(wrong, StatusCode::METHOD_NOT_ALLOWED, "{}", route.path);
     }
-    assert_eq!(stage.get("/nothing").await.0, StatusCode::NOT_FOUND);
     assert!(
         stage
             .get("/metrics")
@@ -112,6 +109,87 @@ async fn every_reading_route_answers_with_security_headers() {
             .1
             .contains("http_requests_total{route=\"/healthz\",status=\"200\"} 1")
     );
+}
+
+#[tokio::test]
+async fn what_is_not_there_says_where_something_is() {
+    let mut stage = stage();
+    let missing = "there is nothing here; the page is /, the metrics are /metrics, and /api/openapi.json describes all there is\n";
+    for path in ["/nothing", "/metrics/", "//metrics", "/api/v1/groups/orders/report/"] {
+        let response = stage.answer(request("GET", path)).await;
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(
+            read(response).await,
+            (StatusCode::NOT_FOUND, missing.to_owned()),
+            "{path}"
+        );
+    }
+    let off = stage.answer(request("POST", "/api/v1/groups/orders/windows")).await;
+    assert!(read(off).await.1.contains("set web.enable_lifecycle"));
+    stage.settings.enable_lifecycle = true;
+    for (path, allowed) in [("/metrics", "GET,HEAD"), ("/-/pause", "POST")] {
+        let response = stage.answer(request("PUT", path)).await;
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()["allow"], allowed, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn head_is_answered_without_a_body() {
+    let stage = stage();
+    for route in ROUTES
+        .iter()
+        .filter(|route| route.audience == Audience::Probes || route.path == "/metrics")
+    {
+        let (status, body) = read(stage.answer(request("HEAD", route.path)).await).await;
+        assert_eq!((status, body.as_str()), (StatusCode::OK, ""), "{}", route.path);
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_is_none_is_answered_in_the_form_of_all_others() {
+    let stage = stage();
+    for (path, expected) in [
+        (
+            "/api/v1/groups/orders/report?reigon=x",
+            "unknown field `reigon`, expected `region`",
+        ),
+        (
+            "/api/v1/groups/orders/rounds?limit=many",
+            "limit: invalid digit found in string",
+        ),
+        ("/api/v1/groups/%ff/report", "invalid UTF-8 in `id`"),
+        ("/api/v1/rounds/last/report", "cannot parse `last` to a `i64`"),
+    ] {
+        let (status, body) = stage.get(path).await;
+        let problem: serde_json::Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
+        let text = problem["error"].as_str().expect("a text").to_lowercase();
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(text.contains(&expected.to_lowercase()), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn names_in_paths_may_be_percent_encoded() {
+    let mut snapshot = fabricated::snapshot(1, 1);
+    snapshot.groups[0].key.id = GroupId::from("a/b c%");
+    let stage = stage();
+    stage.published.store(snapshot);
+    let (status, body) = stage.get("/api/v1/groups/a%2Fb%20c%25/report").await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert!(body.contains("\"group\":\"a/b c%\""), "{body}");
+}
+
+#[tokio::test]
+async fn a_body_beyond_every_need_is_refused() {
+    let mut stage = stage();
+    stage.settings.enable_lifecycle = true;
+    let mut large = request("POST", "/-/pause");
+    let length = (16 * 1024 + 1).to_string().parse().expect("a header");
+    large.headers_mut().insert(header::CONTENT_LENGTH, length);
+    *large.body_mut() = Body::from(vec![b'x'; 16 * 1024 + 1]);
+    assert_eq!(stage.answer(large).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(stage.asked.try_recv().is_err(), "the engine hears nothing of it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,6 +280,8 @@ async fn with_passwords_everything_but_health_asks_for_one() {
         assert_eq!(response.status(), expected, "{}", route.path);
         assert_eq!(response.headers().contains_key(header::WWW_AUTHENTICATE), !open);
     }
+    let nothing = stage.answer(request("GET", "/nothing")).await;
+    assert_eq!(nothing.status(), StatusCode::UNAUTHORIZED, "not even what there isn't");
     let mut known = request("GET", "/");
     let right = "Basic YWxpOnNlc2FtZQ==".parse().expect("a header");
     known.headers_mut().insert(header::AUTHORIZATION, right);
@@ -298,6 +378,10 @@ async fn telemetry_path_moves_the_metrics() {
     stage.settings.telemetry_path = "/probe".to_owned().try_into().expect("a free path");
     assert_eq!(stage.get("/probe").await.0, StatusCode::OK);
     assert_eq!(stage.get("/metrics").await.0, StatusCode::NOT_FOUND);
+    assert!(
+        stage.get("/").await.1.contains("href=\"probe\""),
+        "the page links to it"
+    );
 }
 
 #[tokio::test]
@@ -315,7 +399,14 @@ async fn the_page_asks_nobody_but_us() {
         );
     }
     let page = stage.get("/").await.1;
-    for asset in ["assets/page.css", "assets/page.js", "assets/icon.svg"] {
+    assert!(page.contains(concat!("hotshard ", env!("CARGO_PKG_VERSION"))), "{page}");
+    for asset in [
+        "metrics",
+        "api/openapi.json",
+        "assets/page.css",
+        "assets/page.js",
+        "assets/icon.svg",
+    ] {
         assert!(
             page.contains(&format!("\"{asset}\"")),
             "paths are relative, for proxies that add a prefix"
@@ -416,109 +507,4 @@ async fn answers_have_the_fields_that_the_description_names() {
         let properties = &description["components"]["schemas"][schema]["properties"];
         assert_eq!(names(answer), names(properties), "{schema}");
     }
-}
-
-/// A server on a port of the system's choice, and what it takes to stop it.
-async fn listening() -> (
-    std::net::SocketAddr,
-    CancellationToken,
-    tokio::task::JoinHandle<()>,
-    Published,
-) {
-    let settings = WebSettings {
-        listen_address: vec!["127.0.0.1:0".parse().expect("an address")],
-        ..WebSettings::default()
-    };
-    let bound = bind(settings).await.expect("a free port");
-    let address = bound.addresses()[0];
-    let published = Published::new();
-    published.store(fabricated::snapshot(1, 3));
-    let shutdown = CancellationToken::new();
-    let (orders, _) = mpsc::channel(1);
-    let served = tokio::spawn(bound.serve(published.clone(), orders, shutdown.clone()));
-    (address, shutdown, served, published)
-}
-
-async fn send(address: std::net::SocketAddr, head: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).await.expect("someone listens");
-    stream.write_all(head.as_bytes()).await.expect("someone reads");
-    stream
-}
-
-#[tokio::test]
-async fn a_server_answers_over_a_socket_and_ends_its_streams_on_shutdown() {
-    let (address, shutdown, served, _) = listening().await;
-    let mut scrape = send(
-        address,
-        "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
-    )
-    .await;
-    let mut page = String::new();
-    scrape.read_to_string(&mut page).await.expect("a page");
-    assert!(
-        page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("hotshard_build_info"),
-        "{page}"
-    );
-
-    let mut events = send(address, "GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-    let mut beginning = vec![0; 4_096];
-    let length = events.read(&mut beginning).await.expect("a stream");
-    assert!(String::from_utf8_lossy(&beginning[..length]).contains("text/event-stream"));
-    shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(3), events.read_to_end(&mut beginning))
-        .await
-        .expect("the stream ends")
-        .expect("it ends in order");
-    served.await.expect("the server ends");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_never_ends_its_header_is_hung_up_on() {
-    let (address, ..) = listening().await;
-    let began = tokio::time::Instant::now();
-    let mut slow = send(address, "GET /metrics HTTP/1.1\r\nhost: loc").await;
-    let mut answer = Vec::new();
-    slow.read_to_end(&mut answer)
-        .await
-        .expect("the server hangs up in order");
-    assert!(began.elapsed() >= Duration::from_secs(20), "{:?}", began.elapsed());
-}
-
-#[tokio::test]
-async fn a_port_in_use_names_the_address_and_the_cure() {
-    let (address, ..) = listening().await;
-    let settings = WebSettings {
-        listen_address: vec![address.to_string().parse().expect("an address")],
-        ..WebSettings::default()
-    };
-    let error = bind(settings).await.expect_err("it is taken");
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "cannot listen on {address}: it is in use; stop what listens there or set web.listen_address (port 0 lets the system choose)"
-        )
-    );
-}
-
-#[tokio::test]
-async fn a_live_scrape_passes_promtool() {
-    let (address, ..) = listening().await;
-    let mut scrape = send(address, "GET /metrics HTTP/1.0\r\nhost: localhost\r\n\r\n").await;
-    let mut answer = String::new();
-    scrape.read_to_string(&mut answer).await.expect("a page");
-    let (_, page) = answer.split_once("\r\n\r\n").expect("a body");
-
-    let mut promtool = tokio::process::Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("promtool is missing; on Debian: apt install prometheus");
-    let mut input = promtool.stdin.take().expect("a pipe");
-    input.write_all(page.as_bytes()).await.expect("promtool reads");
-    drop(input);
-    let outcome = promtool.wait_with_output().await.expect("promtool ends");
-    let said = String::from_utf8_lossy(&outcome.stderr).into_owned() + &String::from_utf8_lossy(&outcome.stdout);
-    assert!(outcome.status.success() && said.is_empty(), "{said}");
 }

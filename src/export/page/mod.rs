@@ -5,8 +5,14 @@
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-pub(super) async fn html() -> Response {
-    asset("text/html; charset=utf-8", include_str!("page.html"))
+/// The page, with a way to the metrics at `telemetry_path`.
+pub(super) fn html(telemetry_path: &str) -> Response {
+    // Relative, for proxies that add a prefix; the path is of letters, digits and `-._/` alone.
+    let metrics = format!("href=\"{}\"", telemetry_path.trim_start_matches('/'));
+    let text = include_str!("page.html")
+        .replace("href=\"metrics\"", &metrics)
+        .replace("{version}", env!("CARGO_PKG_VERSION"));
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
 }
 
 pub(super) async fn style() -> Response {

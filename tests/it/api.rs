@@ -1,0 +1,48 @@
+//! The description of the API: a sound one by a validator that isn't ours, and true of a running daemon.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::hotshard::Hotshard;
+use crate::harness::tools::tool;
+use crate::harness::wait::eventually;
+use crate::repository::root;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_as_the_description_says() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let archive = folder.path().join("h.db").display().to_string();
+    let often = "demo --shards 3 --poll.interval 1s --monitor.schedule every|2s --monitor.window 1s --archive.path";
+    let mut arguments: Vec<String> = often.split(' ').map(|word| word.replace('|', " ")).collect();
+    arguments.push(archive);
+    let hotshard = Hotshard::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    // With a round in the archive and a finding, no part of an answer is empty.
+    let full = async || {
+        let rounds = hotshard.get("/api/v1/groups/demo/rounds").await?;
+        let known = hotshard.get("/api/v1/groups").await?;
+        let [rounds, known] =
+            [rounds, known].map(|answer| serde_json::from_str::<Value>(&answer.body).unwrap_or_default());
+        let found = known["groups"][0]["diagnosis"][0]["cause"].is_string();
+        match rounds["rounds"].as_array() {
+            Some(rounds) if !rounds.is_empty() && found => Ok(()),
+            _ => Err(format!("{rounds} {known}")),
+        }
+    };
+    eventually("a round is kept and a cause is found", DEADLINE, full).await;
+    let output = Command::new(tool("python"))
+        .arg(root().join("tests/api.py"))
+        .args([&format!("http://{}", hotshard.address), "demo"])
+        .output()
+        .expect("python starts");
+    let (asked, complaint) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{asked}{complaint}");
+    assert_eq!(asked.lines().count(), 12, "every route that reads is asked: {asked}");
+    hotshard.stop().await;
+}
