@@ -57,7 +57,8 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
 /// A demo is looked at for minutes, not for months: it polls and looks more often, unless the user said how often.
 fn hasten(mut loaded: Loaded) -> Loaded {
     let is_written = |path: &str| loaded.written.iter().any(|setting| setting.path == path);
-    let [polls, rounds, windows] = ["poll.interval", "monitor.schedule", "monitor.window"].map(is_written);
+    let [polls, rounds, windows, log] =
+        ["poll.interval", "monitor.schedule", "monitor.window", "log.level"].map(is_written);
     let settings = &mut loaded.settings;
     if !polls {
         settings.poll.interval = Duration::from_secs(2);
@@ -68,6 +69,11 @@ fn hasten(mut loaded: Loaded) -> Loaded {
     }
     if !windows {
         settings.monitor.window = Duration::from_secs(5);
+    }
+    if !log {
+        // Where to look is the last thing said at the start, and stays in sight.
+        let level = "info,hotshard::engine::poller=warn,hotshard::node::commands=warn";
+        settings.log.level = level.to_owned().try_into().expect("it is a level");
     }
     loaded
 }

@@ -67,8 +67,11 @@ pub(super) const METRICS: &[Metric] = &[
     gauge(
         "build_info",
         Unit::Flag,
-        "The version that runs; always 1.",
-        OwnBy(&["version"], |_, put| put.sample(&[env!("CARGO_PKG_VERSION")], true)),
+        "The version that runs, and the revision of its source where the build knew it; always 1.",
+        OwnBy(&["version", "revision"], |_, put| {
+            let revision = option_env!("BUILD_REVISION").unwrap_or_default();
+            put.sample(&[env!("CARGO_PKG_VERSION"), revision], true);
+        }),
     ),
     gauge(
         "config_last_reload_successful",
