@@ -1,7 +1,6 @@
 //! Several instances with one configuration: each group is watched by exactly one, and Prometheus joins them as the manual says.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 
