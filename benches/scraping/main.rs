@@ -4,7 +4,6 @@
 use std::io::{BufRead, BufReader, Read, Write, stdout};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -111,7 +110,7 @@ impl Daemon {
         let begun = Instant::now();
         while !is_so(&self.page()?) {
             ensure!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
-            sleep(PAUSE * 4);
+            rest(PAUSE * 4);
         }
         Ok(())
     }
@@ -124,7 +123,7 @@ impl Daemon {
                 let begun = Instant::now();
                 bytes = self.ask("GET", "/metrics", headers)?.len();
                 times.push(begun.elapsed().as_secs_f64() * 1e3);
-                sleep(PAUSE);
+                rest(PAUSE);
             }
             times.sort_by(f64::total_cmp);
             let [median, most, longest] = [SCRAPES / 2, SCRAPES * 95 / 100, SCRAPES - 1].map(|place| times[place]);
@@ -153,4 +152,12 @@ fn sum(page: &str, beginning: &str) -> f64 {
     series
         .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
         .sum()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "between two scrapes there is nothing to wait for but time"
+)]
+fn rest(span: Duration) {
+    std::thread::sleep(span);
 }
