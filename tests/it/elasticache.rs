@@ -271,6 +271,59 @@ async fn nodes_that_hang_delay_neither_their_group_nor_another() {
 }
 
 #[tokio::test]
+async fn a_change_of_roles_shows_at_the_next_poll_and_aws_is_asked_again() {
+    let pair = Cluster::disabled(Server::redis().password(PASSWORD), 1).await;
+    let [old, new] = [&pair.servers[0], &pair.servers[1]];
+    let aws = Aws::start().await;
+    let hold = |roles: [&'static str; 2]| {
+        let members = [old, new].into_iter().zip(roles).enumerate();
+        let member = |(number, (server, role)): (usize, (&Server, _))| Member {
+            id: format!("orders-00{}", number + 1),
+            address: Some(server.address),
+            role: Some(role),
+        };
+        aws.hold(&[ReplicationGroup {
+            id: "orders".into(),
+            cluster_mode: false,
+            tls: false,
+            shards: vec![("0001".into(), members.map(member).collect())],
+        }]);
+    };
+    hold(["primary", "replica"]);
+    let config = config(&aws, "[[groups]]\nid = \"orders\"\n").replace("\"1s\"\n[poll]", "\"1h\"\n[poll]");
+    let variables: Vec<(&str, &str)> = VARIABLES.into_iter().chain([("TOKEN", PASSWORD)]).collect();
+    let hotshard = Hotshard::serve_with(&config, &variables).await;
+    let primary_is = async |number: u8| {
+        let role = |node: u8| {
+            let orders = group_label("orders");
+            let is_primary = u8::from(node == number);
+            format!(
+                "hotshard_node_role{{{orders},shard=\"0001\",node=\"orders-00{node}\",role=\"primary\"}} {is_primary}\n"
+            )
+        };
+        metrics(&hotshard, &[role(1), role(2)], &[]).await;
+    };
+    primary_is(1).await;
+    assert_eq!(aws.calls("DescribeReplicationGroups"), 1);
+    new.call(&["REPLICAOF", "NO", "ONE"]).await;
+    old.follow(new).await;
+    // AWS still tells the former roles: a node's own word counts.
+    primary_is(2).await;
+    hold(["replica", "primary"]);
+    eventually(
+        "AWS is asked again long before its interval",
+        DEADLINE,
+        async || match aws.calls("DescribeReplicationGroups") {
+            2 => Ok(()),
+            calls => Err(calls),
+        },
+    )
+    .await;
+    primary_is(2).await;
+    hotshard.stop().await;
+}
+
+#[tokio::test]
 async fn slots_that_moved_are_known_when_the_first_client_is_sent_elsewhere() {
     let cluster = Cluster::of(Server::redis().password(PASSWORD)).await;
     let aws = Aws::start().await;
