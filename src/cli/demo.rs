@@ -102,6 +102,7 @@ fn reach(stage: &Stage, settings: LinkSettings) -> Reach {
         credentials: Credentials::none(),
         accounts: Accounts::default(),
         settings,
+        parameters: None,
     }
 }
 

@@ -33,6 +33,7 @@ pub(super) fn reach(settings: &Settings, group: &GroupSettings, pace: &Pace) -> 
         settings: LinkSettings {
             answer_timeout: patience,
         },
+        parameters: None,
     })
 }
 

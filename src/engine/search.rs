@@ -11,7 +11,8 @@ use crate::discovery::instance::Instance;
 use crate::model::{Group, GroupKey, Node};
 use crate::node::survey::Reach;
 use crate::node::{
-    Accounts, AuthSettings, AwsIdentity, Credentials, Dialer, LinkSettings, Network, Pace, TlsError, TlsSettings,
+    Accounts, AuthSettings, AwsIdentity, Credentials, Dialer, LinkSettings, Network, Pace, Parameters, TlsError,
+    TlsSettings,
 };
 
 /// AWS refuses such users without encryption in transit, so nobody can have meant it.
@@ -134,7 +135,10 @@ fn take(search: &Search, wanted: &Wanted, mut found: Found, previous: &Sightings
     if let Some(before) = before {
         keep_unlisted(&mut found, &before.found.group);
     }
-    let same = before.filter(|before| before.found.tls == found.tls && before.found.kind == found.kind);
+    let same = before.filter(|before| {
+        let before = &before.found;
+        (before.tls, before.kind, &before.parameter_group) == (found.tls, found.kind, &found.parameter_group)
+    });
     let encrypted = wanted.tls.enabled.unwrap_or(found.tls);
     let reach = match same {
         Some(before) => Ok(before.reach.clone()),
@@ -174,6 +178,10 @@ fn reach(search: &Search, wanted: &Wanted, found: &Found, encrypted: bool) -> Re
         settings: LinkSettings {
             answer_timeout: patience,
         },
+        parameters: found
+            .parameter_group
+            .clone()
+            .map(|group| Parameters::new(search.account.clone(), group)),
     })
 }
 

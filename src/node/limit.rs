@@ -58,7 +58,7 @@ impl fmt::Display for ServerLimit {
             ),
             Self::Unknown => formatter.write_str(
                 "the server does not tell whether it bounds its buffers (CONFIG is not permitted); look at its parameter group \
-                 for client-output-buffer-limit-normal-hard-limit",
+                 for client-output-buffer-limit-normal-hard-limit, or permit elasticache:DescribeCacheParameters",
             ),
         }
     }

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::account::Accounts;
 use super::credentials::Credentials;
 use super::link::{Link, LinkSettings};
-use super::{Dialer, LinkError};
+use super::{Dialer, LinkError, Parameters};
 use crate::discovery::answers::ShardAnswer;
 use crate::discovery::role::RoleAnswer;
 use crate::discovery::topology::{self, Known, Sighting};
@@ -33,6 +33,8 @@ pub struct Reach {
     pub accounts: Accounts,
     /// How patient we are.
     pub settings: LinkSettings,
+    /// Where AWS keeps what servers there don't tell of themselves.
+    pub parameters: Option<Parameters>,
 }
 
 impl Reach {

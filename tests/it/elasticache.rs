@@ -532,6 +532,7 @@ async fn a_server_takes_the_token_that_iam_makes() {
         credentials: Credentials::new(&settings).with_aws(&settings, &identity(cache)),
         accounts: Accounts::default(),
         settings: SETTINGS,
+        parameters: None,
     };
     let endpoint = server.address.to_string().parse().expect("an address is an endpoint");
     let orders = reach("orders");
@@ -635,4 +636,41 @@ async fn five_hundred_shards_are_found_within_seconds() {
     let nodes = format!("hotshard_discovery_nodes{{{}}} 3000\n", group_label("big"));
     metrics(&hotshard, &[nodes], &[]).await;
     hotshard.stop().await;
+}
+
+#[tokio::test]
+async fn a_parameter_group_tells_what_its_servers_may_not() {
+    let plan = Server::redis().user("reader", PASSWORD, "~* +@all -config");
+    let server = plan.start().await;
+    let aws = Aws::start().await;
+    aws.hold(&[alone("orders", &server)]);
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("hotshard.toml");
+    let settings = config(&aws, "[[groups]]\nid = \"orders\"\n") + "username = \"reader\"\n";
+    std::fs::write(&path, settings).expect("it can be written");
+    let check = async || {
+        let mut command = hotshard(&["check", "--connect", "--config", &path.display().to_string()]);
+        command.envs(VARIABLES).env("TOKEN", PASSWORD);
+        let asked = tokio::task::spawn_blocking(move || told(&mut command));
+        asked.await.expect("it ends")
+    };
+    aws.parameter("client-output-buffer-limit-normal-hard-limit", "67108864");
+    let bounded = check().await;
+    assert!(
+        bounded.contains("the server closes a client for which it holds 64 MiB"),
+        "{bounded}"
+    );
+    assert!(bounded.contains("\"elasticache:DescribeCacheParameters\""), "{bounded}");
+    aws.parameter("client-output-buffer-limit-normal-hard-limit", "0");
+    let unbounded = check().await;
+    assert!(
+        unbounded.contains("the server holds any amount for a client"),
+        "{unbounded}"
+    );
+    aws.refuse("DescribeCacheParameters", "AccessDenied");
+    let unknown = check().await;
+    assert!(
+        unknown.contains("the server does not tell whether it bounds its buffers"),
+        "{unknown}"
+    );
 }

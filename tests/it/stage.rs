@@ -174,6 +174,7 @@ async fn discovery_finds_the_stage_from_any_node() {
         settings: LinkSettings {
             answer_timeout: Duration::from_secs(1),
         },
+        parameters: None,
     };
     for (_, seed) in group.nodes() {
         let found = survey(&reach, &group.key, std::slice::from_ref(&seed.endpoint), None).await;

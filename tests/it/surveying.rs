@@ -24,6 +24,7 @@ fn reach(dialer: Dialer, credentials: Credentials) -> Reach {
         credentials,
         accounts: Accounts::default(),
         settings: SETTINGS,
+        parameters: None,
     }
 }
 

@@ -73,6 +73,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
                 settings: LinkSettings {
                     answer_timeout: settings.poll.timeout,
                 },
+                parameters: None,
             },
         }],
         poll,

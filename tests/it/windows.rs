@@ -113,6 +113,7 @@ impl<'a> Window<'a> {
                 credentials: Credentials::none(),
                 accounts: Accounts::default(),
                 settings: SETTINGS,
+                parameters: None,
             },
         };
         let reading = Reading {

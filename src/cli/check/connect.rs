@@ -14,7 +14,7 @@ use crate::metrics::snapshot::Sources;
 use crate::model::{Endpoint, Role};
 use crate::node::rights::{Generation, Tried, try_all};
 use crate::node::survey::Reach;
-use crate::node::{LinkError, ServerLimit, probe, sources, watch};
+use crate::node::{LinkError, ServerLimit, probe, sources};
 
 /// What was met.
 #[derive(Debug, Default)]
@@ -127,7 +127,7 @@ async fn ask(reach: &Reach, endpoint: &Endpoint, serverless: bool) -> Result<Tol
         engine,
         sources,
         rights,
-        limit: watch::server_limit(&link).await?,
+        limit: reach.server_limit(&link).await?,
     })
 }
 

@@ -41,6 +41,7 @@ fn policy(settings: &Settings) -> Option<Value> {
             "elasticache:DescribeReplicationGroups",
             "elasticache:DescribeCacheClusters",
             "elasticache:DescribeServerlessCaches",
+            "elasticache:DescribeCacheParameters",
         ];
         if settings.groups.iter().any(|group| !group.tags.is_empty()) {
             actions.push("elasticache:ListTagsForResource");

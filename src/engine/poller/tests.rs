@@ -38,6 +38,7 @@ impl Told {
                 settings: LinkSettings {
                     answer_timeout: timeout,
                 },
+                parameters: None,
             },
             serverless: false,
         };

@@ -19,6 +19,9 @@ pub(crate) const VARIABLES: [(&str, &str); 3] = [
     ("AWS_EC2_METADATA_DISABLED", "true"),
 ];
 
+/// The parameter group of every cache.
+pub(crate) const PARAMETER_GROUP: &str = "careful-redis7";
+
 /// One member of a shard.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
@@ -113,6 +116,19 @@ impl Aws {
             "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>planted message</Message></Error></ErrorResponse>"
         );
         self.reply(action, 400, &body);
+    }
+
+    /// Parameter groups have this value, and no others.
+    pub(crate) fn parameter(&self, name: &str, value: &str) {
+        let action = "DescribeCacheParameters";
+        let parameter = format!("<ParameterName>{name}</ParameterName><ParameterValue>{value}</ParameterValue>");
+        self.answer(
+            action,
+            &result(
+                action,
+                &format!("<Parameters><Parameter>{parameter}</Parameter></Parameters>"),
+            ),
+        );
     }
 
     /// Secrets Manager's answer to one version of a secret; `None` where there is no such version.
@@ -242,7 +258,11 @@ fn group_xml(group: &ReplicationGroup) -> String {
         }
         text.push_str("</NodeGroupMembers></NodeGroup>");
     }
-    text + "</NodeGroups></ReplicationGroup>"
+    text.push_str("</NodeGroups><MemberClusters>");
+    for member in shards.iter().flat_map(|(_, members)| members) {
+        let _ = write!(text, "<ClusterId>{}</ClusterId>", member.id);
+    }
+    text + "</MemberClusters></ReplicationGroup>"
 }
 
 fn clusters_xml(group: &ReplicationGroup) -> String {
@@ -255,7 +275,8 @@ fn clusters_xml(group: &ReplicationGroup) -> String {
         let _ = write!(
             text,
             "<CacheCluster><CacheClusterId>{}</CacheClusterId><ReplicationGroupId>{}</ReplicationGroupId><Engine>redis</Engine>\
-             <CacheNodeType>cache.r7g.large</CacheNodeType><CacheNodes><CacheNode><CacheNodeId>0001</CacheNodeId>{endpoint}\
+             <CacheNodeType>cache.r7g.large</CacheNodeType>\
+             <CacheParameterGroup><CacheParameterGroupName>{PARAMETER_GROUP}</CacheParameterGroupName></CacheParameterGroup><CacheNodes><CacheNode><CacheNodeId>0001</CacheNodeId>{endpoint}\
              </CacheNode></CacheNodes></CacheCluster>",
             member.id, group.id
         );
