@@ -19,6 +19,9 @@ use super::signal::Deltas;
 use super::window::Coverage;
 use crate::model::{Ratio, Role};
 
+/// A window that saw less than this of something deserves a hint; the diagnosis names no cause below it either.
+const ENOUGH: f64 = 0.5;
+
 /// What one node did while a window was open on it or on one of its siblings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeTraffic {
@@ -87,7 +90,45 @@ pub fn coverage<'nodes>(observed: &NodeTraffic, others: impl IntoIterator<Item =
             .zip(unseen_reads)
             .and_then(|(seen, unseen)| Ratio::of(seen, seen + unseen)),
         writes,
+        primary_reads: primary_reads(observed, &others),
     }
+}
+
+fn primary_reads(observed: &NodeTraffic, others: &[&NodeTraffic]) -> Option<Ratio> {
+    let nodes = || std::iter::once(observed).chain(others.iter().copied());
+    let primary = nodes().find(|node| node.role == Role::Primary)?.reads?;
+    Ratio::of(primary, nodes().map(|node| node.reads).sum::<Option<u64>>()?)
+}
+
+/// What would show more of a shard, where a window on a node of this role saw little of it.
+pub fn hint(coverage: Coverage, role: Role) -> Option<String> {
+    let below = |part: Option<Ratio>| part.filter(|part| part.0 < ENOUGH);
+    let percent = |part: Ratio| format!("{:.0} %", part.0 * 100.0);
+    if let Some(reads) = below(coverage.reads) {
+        let saw = format!("saw {} of the reads", percent(reads));
+        return Some(match (role, coverage.primary_reads) {
+            (Role::Replica, Some(primary)) if primary.0 >= ENOUGH => format!(
+                "{saw}: {} go to the primary; monitor.nodes = \"primary\" (--use-primary) would see them, if it can bear that",
+                percent(primary)
+            ),
+            (Role::Replica, Some(_)) => {
+                format!("{saw}: most go to other replicas, which have their turn in other rounds")
+            }
+            (Role::Replica, None) => format!(
+                "{saw}: the others go to other nodes; monitor.nodes = \"primary\" (--use-primary) would see those of the primary"
+            ),
+            (Role::Primary, _) => {
+                format!("{saw}: the others go to replicas; monitor.nodes = \"replica\" would see theirs")
+            }
+        });
+    }
+    below(coverage.writes).filter(|_| role == Role::Replica).map(|writes| {
+        format!(
+            "saw {} of the writes: those that change nothing aren't replicated; monitor.nodes = \"primary\" (--use-primary) would \
+             see them",
+            percent(writes)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -98,7 +139,7 @@ mod tests {
     fn check(nodes: &[&str], expected: &str) {
         let parsed: Vec<NodeTraffic> = nodes.iter().map(|text| node(text)).collect();
         let (observed, others) = parsed.split_first().expect("a node is observed");
-        let Coverage { reads, writes } = coverage(observed, others);
+        let Coverage { reads, writes, .. } = coverage(observed, others);
         let shown = |ratio: Option<Ratio>| ratio.map_or_else(|| "?".into(), |ratio| ratio.0.to_string());
         assert_eq!(format!("{} {}", shown(reads), shown(writes)), expected, "{nodes:?}");
     }
@@ -145,6 +186,33 @@ mod tests {
         check(&["replica 100 50", "primary 100 50", "replica ? ?"], "? 1");
         check(&["replica 100 50"], "? ?");
         check(&["replica ? ?", "primary 100 50"], "? ?");
+    }
+
+    /// The nodes as above, and what the hint contains; nothing for no hint.
+    fn check_hint(nodes: &[&str], expected: &str) {
+        let parsed: Vec<NodeTraffic> = nodes.iter().map(|text| node(text)).collect();
+        let (observed, others) = parsed.split_first().expect("a node is observed");
+        let hint = hint(coverage(observed, others), observed.role).unwrap_or_default();
+        assert!(
+            hint.contains(expected) && hint.is_empty() == expected.is_empty(),
+            "{nodes:?}: {hint:?}"
+        );
+    }
+
+    #[test]
+    fn where_little_was_seen_a_hint_says_what_would_show_more() {
+        check_hint(
+            &["replica 100 50", "primary 900 50"],
+            "saw 10 % of the reads: 90 % go to the primary",
+        );
+        check_hint(
+            &["replica 100 50", "primary 100 50", "replica 800 50"],
+            "most go to other replicas",
+        );
+        check_hint(&["replica 100 50", "primary 100 50"], "");
+        check_hint(&["primary 100 50", "replica 900 50"], "monitor.nodes = \"replica\"");
+        check_hint(&["replica 100 10", "primary 0 50"], "saw 20 % of the writes");
+        check_hint(&["replica 100 50", "primary ? ?"], "");
     }
 
     #[test]

@@ -253,6 +253,8 @@ pub struct Coverage {
     pub reads: Option<Ratio>,
     /// Of its writes.
     pub writes: Option<Ratio>,
+    /// What part of its reads its primary served, whichever node was looked at.
+    pub primary_reads: Option<Ratio>,
 }
 
 /// One window, closed: where, when, what it saw, and how far it can be trusted.

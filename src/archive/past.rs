@@ -228,6 +228,7 @@ fn window(row: &Row<'_>, group: &GroupKey) -> rusqlite::Result<ClosedWindow> {
         coverage: Coverage {
             reads: ratio("reads_coverage")?,
             writes: ratio("writes_coverage")?,
+            primary_reads: None,
         },
         server_buffer_peak: row
             .get::<_, Option<i64>>("server_buffer_peak")?

@@ -9,6 +9,7 @@ pub mod discover;
 pub mod guard;
 mod hearing;
 pub mod lessons;
+mod hints;
 pub mod live;
 pub mod poller;
 pub mod precheck;
@@ -49,6 +50,7 @@ use clock::Clock;
 use command::{Command, Instruction};
 use conductor::{Action, Conductor, Happening, OnHot};
 use discover::Watch;
+use hints::Hints;
 use poller::Watched;
 use round::WindowPlan;
 use rounds::Rounds;
@@ -151,6 +153,7 @@ struct Engine {
     poll: watch::Sender<PollSettings>,
     windows: JoinSet<()>,
     stop: watch::Sender<Option<WindowEnd>>,
+    hints: Hints,
     tasks: JoinSet<()>,
     discoveries: BTreeMap<GroupKey, AbortHandle>,
 }
@@ -179,6 +182,7 @@ impl Engine {
             pollers: BTreeMap::new(),
             windows: JoinSet::new(),
             stop: watch::Sender::new(None),
+            hints: Hints::default(),
             tasks: JoinSet::new(),
             discoveries: BTreeMap::new(),
         }
@@ -214,6 +218,15 @@ impl Engine {
     }
 
     fn take(&mut self, happening: Happening) {
+        if let Happening::Told(Event::WindowClosed(window)) = &happening {
+            let (group, shard, node) = (&window.group, &window.shard, &window.node);
+            if let Some(words) = hints::ended(window) {
+                warn!(%group, %shard, %node, "{words}");
+            }
+            if let Some(hint) = self.hints.take(window) {
+                info!(%group, %shard, %node, "its window {hint}");
+            }
+        }
         let actions = self.conductor.take(happening, self.clock.now());
         self.act(actions);
     }

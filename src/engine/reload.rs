@@ -78,6 +78,7 @@ impl Engine {
     pub(super) fn forget(&mut self, group: &GroupKey) {
         self.leave(group);
         self.plan.reading.live.forget(group);
+        self.hints.forget(group);
         if self.topologies.remove(group).is_some() {
             tracing::info!(%group, "the group is watched no more");
         }

@@ -201,6 +201,7 @@ fn windows(group: &GroupKey, shard: &ShardId, hot: bool, rate: f64) -> WindowTot
             coverage: Coverage {
                 reads: Some(Ratio(0.62)),
                 writes: Some(Ratio(1.0)),
+                primary_reads: Some(Ratio(0.38)),
             },
             server_buffer_peak: Some(Bytes(480_000)),
         })),

@@ -171,6 +171,9 @@ fn details(out: &mut String, shard: &ShardReport, entries: Option<NonZeroUsize>)
         short(shard.distinct_keys as f64),
         plural(shard.distinct_clients, "client"),
     );
+    if let Some(hint) = &shard.coverage_hint {
+        let _ = writeln!(out, "<p>Its window {}.</p>", escaped(hint));
+    }
     if let Some(bytes_out) = &shard.bytes_out {
         let _ = writeln!(out, "<p class=\"quiet\">{}</p>", escaped(&output(bytes_out)));
     }

@@ -95,6 +95,9 @@ fn details(out: &mut String, shard: &ShardReport, entries: Option<NonZeroUsize>)
         code(shard.node.as_str()),
         span(shard.duration_seconds)
     );
+    if let Some(hint) = &shard.coverage_hint {
+        let _ = writeln!(out, "\nIts window {}.", plain(hint));
+    }
     if let Some(bytes_out) = &shard.bytes_out {
         let _ = writeln!(out, "\n{}.", plain(&output(bytes_out)));
     }

@@ -210,6 +210,13 @@ impl Page {
             self.line(out, &self.dim(&line));
         }
         for line in shard
+            .coverage_hint
+            .iter()
+            .flat_map(|hint| wrapped(&harmless(&format!("its window {hint}")), self.width))
+        {
+            self.line(out, &line);
+        }
+        for line in shard
             .bytes_out
             .iter()
             .flat_map(|bytes_out| wrapped(&harmless(&output(bytes_out)), self.width))

@@ -11,6 +11,7 @@ use super::contents::{
     PerSignal, Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, TimelinePoint, Totals,
 };
 use crate::analysis::bandwidth::OutputEstimate;
+use crate::analysis::coverage::hint;
 use crate::analysis::diagnosis::{Seen, ShardEvidence, diagnose};
 use crate::analysis::status::{Signal, Standing, Status, StatusSettings, StatusTracker, compare};
 use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd, WindowStats};
@@ -276,6 +277,10 @@ fn shard(observation: &Observation<'_>, seen: SignalReading, entries_max: usize)
             reads: coverage.reads.map(|ratio| rounded(ratio.0)),
             writes: coverage.writes.map(|ratio| rounded(ratio.0)),
         }),
+        coverage_hint: observation
+            .coverage
+            .zip(observation.role)
+            .and_then(|(coverage, role)| hint(coverage, role)),
         signals: observation.signals.as_ref().map(signals),
         bytes_out: observation.bytes_out.clone().map(|output| cut(output, entries_max)),
         commands_by_name: first(&stats.commands_by_name, entries_max, |entry| CommandShare {

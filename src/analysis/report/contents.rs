@@ -102,6 +102,9 @@ pub struct ShardReport {
     pub completeness_ratio: Option<f64>,
     /// What part of the shard's traffic the node could show.
     pub coverage: Option<CoverageReport>,
+    /// What would show more, where that was little.
+    #[serde(default)]
+    pub coverage_hint: Option<String>,
     /// The shard's signals; `None` offline.
     pub signals: Option<SignalsReport>,
     /// Bytes out of the node that was looked at; `None` unless estimated.

@@ -330,10 +330,12 @@ pub(super) fn told(story: &str, previous: &[Finding], counted: bool) -> Vec<Find
                     Coverage {
                         reads: Some(Ratio(1.0)),
                         writes: Some(Ratio(1.0)),
+                        primary_reads: None,
                     },
                     |(reads, writes)| Coverage {
                         reads: Some(Ratio(reads)),
                         writes: Some(Ratio(writes)),
+                        primary_reads: None,
                     },
                 )),
             }),
