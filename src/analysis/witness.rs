@@ -45,6 +45,8 @@ pub struct Testimony {
     pub large_replies: Vec<LargeReplies>,
     /// Clients by what was sent to them while the window was open, those with the most bytes first.
     pub clients: Vec<ClientTraffic>,
+    /// Somebody else reads MONITOR on the shard's primary.
+    pub other_monitor: bool,
 }
 
 /// Large replies to commands of one signature.
@@ -112,6 +114,8 @@ pub struct Words {
     pub logs: Vec<ReplyLog>,
     /// What all nodes did for clients.
     pub clients: Vec<ClientTraffic>,
+    /// Somebody else reads MONITOR on the shard's primary.
+    pub other_monitor: bool,
 }
 
 impl LoggedReply {
@@ -221,6 +225,7 @@ impl Words {
         Testimony {
             large_replies,
             clients: self.clients,
+            other_monitor: self.other_monitor,
         }
     }
 }
@@ -330,7 +335,7 @@ mod tests {
         });
         let words = Words {
             logs: vec![ReplyLog::of(replies.collect(), now, asked)],
-            clients: Vec::new(),
+            ..Words::default()
         };
         let testimony = words.by_pattern(&mut Normaliser::new(&PatternSettings::default(), 7));
         let shown: Vec<String> = testimony

@@ -73,6 +73,7 @@ impl Hearing {
         Words {
             logs,
             clients: together(clients),
+            other_monitor: false,
         }
     }
 }

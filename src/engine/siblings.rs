@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::clock::Clock;
-use super::hearing::{Hearing, Witness};
+use super::hearing::{CLIENTS_LISTED_MAX, Hearing, Witness};
 use crate::analysis::coverage::{NodeTraffic, coverage};
 use crate::analysis::info::Reading;
 use crate::analysis::keyspec::Commands;
@@ -47,6 +47,8 @@ pub(super) struct Siblings {
     /// The observed node's counters and then everybody's, from when the window opened.
     opening: Vec<Option<Counters>>,
     hearing: Hearing,
+    /// Who else reads MONITOR on the primary.
+    other_monitor: Option<String>,
     /// The commands that the observed node knows.
     commands: Arc<Commands>,
 }
@@ -67,6 +69,7 @@ impl Siblings {
             nodes,
             opening: Vec::new(),
             hearing: Hearing::default(),
+            other_monitor: None,
             commands: Commands::builtin(),
         }
     }
@@ -88,6 +91,28 @@ impl Siblings {
         self.commands = Arc::clone(commands);
         self.opening = self.counters(&observed).await;
         self.hearing = Hearing::open(&self.witnesses(&observed, &self.opening), listed).await;
+        self.other_monitor = self.monitor_on_primary().await;
+        if let Some(address) = &self.other_monitor {
+            warn!(
+                node = %observed.link.endpoint(),
+                "another client ({address}) reads MONITOR on this node's primary, which slows that down; end it if nobody needs it"
+            );
+        }
+    }
+
+    /// Looked for where listing all clients costs the primary little.
+    async fn monitor_on_primary(&self) -> Option<String> {
+        let place = self.nodes.iter().position(|(node, _)| node.role == Role::Primary)?;
+        let (primary, link) = &self.nodes[place];
+        // The observed node's counters stand before everybody's.
+        let Counters(observation, _) = self.opening.get(place + 1)?.as_ref()?;
+        let few = |clients: &u64| *clients <= CLIENTS_LISTED_MAX;
+        observation.reading.connected_clients.filter(few)?;
+        let clients = heard(&primary.endpoint, link.as_ref()?.client_list()).await?;
+        let other = clients
+            .into_iter()
+            .find(|client| client.monitors() && !client.is_ours())?;
+        Some(other.address)
     }
 
     /// Reads them again, and says what part of the shard's traffic the observed node's was, and what the nodes tell beside it.
@@ -95,6 +120,10 @@ impl Siblings {
         let closing = self.counters(&observed).await;
         let witnesses = self.witnesses(&observed, &closing);
         let words = self.hearing.close(&witnesses, &self.commands, observed.clock).await;
+        let words = Words {
+            other_monitor: self.other_monitor.is_some(),
+            ..words
+        };
         (self.coverage(&closing), words)
     }
 

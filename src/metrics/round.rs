@@ -75,7 +75,9 @@ fn evidence<'a>(shard: &'a ShardSnapshot, circumstances: &'a Circumstances) -> S
         costs: circumstances.costs.clone(),
         connections_per_second: circumstances.connections_per_second,
         slot_loads: &circumstances.slot_loads,
-        other_monitor: circumstances.other_monitor,
+        // Where it is the node that was to be looked at, there was no window.
+        other_monitor: circumstances.other_monitor
+            || (shard.windows.last.as_deref()).is_some_and(|window| window.stats.testimony.other_monitor),
     }
 }
 

@@ -403,6 +403,22 @@ async fn a_node_that_can_not_bear_a_window_gets_none() {
 }
 
 #[tokio::test]
+async fn somebody_elses_monitor_on_the_primary_is_noticed_by_a_window_on_the_replica() {
+    let pair = Cluster::disabled(bounded(Server::redis()), 1).await;
+    let [primary, replica] = &pair.servers[..] else {
+        panic!("two servers")
+    };
+    let noticed = async || {
+        let window = Window::on(replica, Duration::from_millis(500)).beside(primary, Role::Primary);
+        read(window.opened().await).await.stats.testimony.other_monitor
+    };
+    assert!(!noticed().await);
+    let mut other = primary.connect().await;
+    other.call(&["MONITOR"]).await.expect("an answer");
+    assert!(noticed().await);
+}
+
+#[tokio::test]
 async fn a_server_with_a_limit_of_its_own_lets_go_of_a_reader_nobody_watches() {
     let server = Server::redis()
         .set("client-output-buffer-limit", "normal 8mb 0 0")
