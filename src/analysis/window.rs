@@ -190,6 +190,8 @@ pub enum WindowEnd {
     GuardLost,
     /// Analysis or the stream fell behind.
     Overloaded,
+    /// hotshard itself stood still.
+    Frozen,
     /// The node's role changed.
     RoleChanged,
     /// The server closed the stream.
@@ -204,7 +206,7 @@ pub enum WindowEnd {
 
 impl WindowEnd {
     /// Every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Duration,
         Self::Commands,
         Self::Bytes,
@@ -216,6 +218,7 @@ impl WindowEnd {
         Self::ReplicationLag,
         Self::GuardLost,
         Self::Overloaded,
+        Self::Frozen,
         Self::RoleChanged,
         Self::ServerClosed,
         Self::ConnectionFailed,
@@ -237,6 +240,7 @@ impl WindowEnd {
             Self::ReplicationLag => "replication_lag",
             Self::GuardLost => "guard_lost",
             Self::Overloaded => "overloaded",
+            Self::Frozen => "frozen",
             Self::RoleChanged => "role_changed",
             Self::ServerClosed => "server_closed",
             Self::ConnectionFailed => "connection_failed",

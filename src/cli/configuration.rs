@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::keeping::{self, Keeping};
 use super::reach::searches;
+use super::watchdog;
 use crate::analysis::tally::TallySettings;
 use crate::analysis::veil::Veil;
 use crate::archive::Archive;
@@ -20,6 +21,7 @@ use crate::engine::command::Change;
 use crate::engine::discover::Watch;
 use crate::engine::lessons::Lessons;
 use crate::engine::live::Live;
+use crate::engine::watchdog::Watchdog;
 use crate::engine::{Plan, window};
 use crate::model::GroupKey;
 use crate::node::{CommandTables, Pace, TlsSettings};
@@ -41,6 +43,7 @@ pub(super) struct Configuration {
     commands: CommandTables,
     archive: Option<Archive>,
     lessons: Lessons,
+    watchdog: Watchdog,
     /// What each group's connections were made from.
     origins: BTreeMap<GroupKey, u64>,
 }
@@ -53,6 +56,7 @@ impl Configuration {
     ) -> anyhow::Result<Self> {
         let settings = read()?;
         let veil = settings.privacy.veil()?;
+        let watchdog = watchdog::of(&settings.log)?;
         Ok(Self {
             settings,
             veil,
@@ -64,6 +68,7 @@ impl Configuration {
             commands: CommandTables::default(),
             archive: None,
             lessons: Lessons::default(),
+            watchdog,
             origins: BTreeMap::new(),
         })
     }
@@ -137,6 +142,7 @@ impl Configuration {
                 archive: self.archive.clone(),
                 raw_logs: None,
                 live: Live::default(),
+                watchdog: self.watchdog.clone(),
             },
         }
     }

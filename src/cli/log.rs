@@ -13,17 +13,24 @@ const ALREADY_TOLD: &str = "rustls_platform_verifier=off,aws_config=error";
 /// Starts the log of this process; a second call changes nothing.
 pub fn start(settings: &LogSettings) {
     let filter = EnvFilter::builder().parse_lossy(format!("{ALREADY_TOLD},{}", settings.level));
-    let terminal = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr);
     // It fails if a log was started before: then that one stays.
-    let _ = match settings.format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Auto if !terminal => lines.json().flatten_event(true).try_init(),
-        LogFormat::Auto | LogFormat::Text => lines
-            .with_ansi(terminal && colours_wanted())
+    let _ = match is_json(settings) {
+        true => lines.json().flatten_event(true).try_init(),
+        false => lines
+            .with_ansi(io::stderr().is_terminal() && colours_wanted())
             .with_target(false)
             .try_init(),
     };
+}
+
+/// Whether the lines are for machines.
+pub(super) fn is_json(settings: &LogSettings) -> bool {
+    match settings.format {
+        LogFormat::Json => true,
+        LogFormat::Auto => !io::stderr().is_terminal(),
+        LogFormat::Text => false,
+    }
 }
 
 fn colours_wanted() -> bool {

@@ -24,6 +24,7 @@ mod report;
 mod schedule;
 mod serve;
 mod settings;
+mod watchdog;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -61,6 +62,8 @@ enum Command {
     Man(man::ManArgs),
     #[command(hide = true)]
     Schedule(schedule::ScheduleArgs),
+    #[command(hide = true)]
+    Watchdog(watchdog::WatchdogArgs),
 }
 
 /// Runs the command that the command line names.
@@ -113,6 +116,7 @@ impl Command {
             Self::Completions(args) => completions::run(&args),
             Self::Man(args) => man::run(&args),
             Self::Schedule(args) => schedule::run(&args),
+            Self::Watchdog(args) => watchdog::run(&args),
         }
     }
 }

@@ -40,6 +40,8 @@ pub enum Stage {
         wanted: Duration,
         /// How long it will be: less where the node can't bear more.
         granted: Duration,
+        /// Whether the server bounds by itself what it holds for us.
+        bounded: bool,
         /// What was read so far.
         progress: Arc<Progress>,
     },

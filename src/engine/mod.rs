@@ -8,8 +8,8 @@ pub mod conductor;
 pub mod discover;
 pub mod guard;
 mod hearing;
-pub mod lessons;
 mod hints;
+pub mod lessons;
 pub mod live;
 pub mod poller;
 pub mod precheck;
@@ -23,6 +23,7 @@ mod searches;
 pub mod settings;
 pub mod siblings;
 pub mod warden;
+pub mod watchdog;
 pub mod window;
 
 use std::collections::{BTreeMap, BTreeSet};

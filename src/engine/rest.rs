@@ -50,7 +50,7 @@ impl Outcome {
     pub fn of(end: WindowEnd) -> Self {
         match end {
             WindowEnd::Duration | WindowEnd::Commands | WindowEnd::Bytes => Self::Good,
-            WindowEnd::Paused | WindowEnd::Shutdown | WindowEnd::RoleChanged => Self::Neither,
+            WindowEnd::Paused | WindowEnd::Shutdown | WindowEnd::RoleChanged | WindowEnd::Frozen => Self::Neither,
             WindowEnd::ServerBuffer
             | WindowEnd::ReadRate
             | WindowEnd::Memory

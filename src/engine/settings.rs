@@ -109,6 +109,11 @@ pub struct GuardSettings {
     /// How far the stream's own time stamps may be behind the server's clock.
     #[serde(with = "written::duration")]
     pub behind_max: Duration,
+    /// Whether a process of its own ends windows when hotshard stands still.
+    pub watchdog: bool,
+    /// How long hotshard may give no sign of life while a window is open.
+    #[serde(with = "written::duration")]
+    pub standstill_max: Duration,
     /// Whether a server that doesn't bound its own buffers gets no window.
     pub require_server_limit: bool,
     /// How long a window lasts at most on such a server.

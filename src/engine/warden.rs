@@ -111,6 +111,11 @@ impl Progress {
         self.address.get().map(String::as_str)
     }
 
+    /// The longest time in which the guard gave no sign of life, this moment's included.
+    pub fn longest_pause(&self) -> Duration {
+        self.pulse.longest_pause()
+    }
+
     fn set_server_clock(&self, server: Timestamp, ours: Timestamp) {
         let ahead = server.0 as i64 - ours.0 as i64;
         // Zero stands for unknown.
@@ -161,6 +166,8 @@ pub struct Admission {
     pub warden: Warden,
     /// How long the window may last.
     pub duration: Duration,
+    /// Whether the server bounds by itself what it holds for us.
+    pub bounded: bool,
     /// Where replication comes from, as MONITOR will show it.
     pub masters: Vec<String>,
     /// The commands that the node knows.
@@ -257,6 +264,7 @@ pub async fn ask(
     Ok(Admission {
         warden,
         duration,
+        bounded: limit.is_bounded(),
         masters,
         commands,
         ours,
@@ -265,13 +273,27 @@ pub async fn ask(
 }
 
 impl Warden {
-    /// Looks again and again at the stream of client `id`, until a limit is crossed or `over` says that the window is over.
-    pub async fn watch(mut self, id: u64, cut: Cut, over: CancellationToken) -> Watch {
+    /// Looks again and again at the stream of client `id`, until a limit is crossed or `over` says that the window is over. The
+    /// watchdog holds the stream too, and is told that we live.
+    pub fn watch(
+        self,
+        id: u64,
+        cut: Cut,
+        over: CancellationToken,
+        held: Held,
+    ) -> impl Future<Output = Watch> + Send + 'static {
+        // Now, and not when it is first polled: a guard that never gets its turn cuts the stream, too.
         let leash = Leash(cut);
+        self.watch_on(id, leash, over, held)
+    }
+
+    async fn watch_on(mut self, id: u64, leash: Leash, over: CancellationToken, held: Held) -> Watch {
         let mut buffer_peak = None;
+        let progress = Arc::clone(&self.progress);
         let end = tokio::select! {
             biased;
             () = over.cancelled() => None,
+            pause = stands_still(&progress.pulse, &held) => Some(self.stood_still(pause)),
             end = self.look_until_crossed(id, &mut buffer_peak) => Some(end),
         };
         if let Some(end) = end {
@@ -354,6 +376,12 @@ impl Warden {
         }
     }
 
+    fn stood_still(&self, pause: Duration) -> WindowEnd {
+        let WindowPlan { group, shard, node, .. } = &self.plan;
+        warn!(%group, %shard, %node, ?pause, "hotshard itself stood still, over guards.standstill_max; the window ends");
+        WindowEnd::Frozen
+    }
+
     fn lost(&self, reason: &str) -> WindowEnd {
         let WindowPlan { group, shard, node, .. } = &self.plan;
         warn!(%group, %shard, %node, "the guard's connection is lost ({reason}), the window ends: no watch, no window");
@@ -377,6 +405,20 @@ impl Warden {
                 debug!(endpoint = %self.watched.endpoint, "cannot close our client on the server: it is silent")
             }
         }
+    }
+}
+
+/// Gives signs of life, until one comes later than the watchdog waits for it; how late it was.
+async fn stands_still(pulse: &Pulse, held: &Held) -> Duration {
+    let mut ticks = interval(held.interval());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let pause = pulse.beat();
+        if pause > held.patience() {
+            return pause;
+        }
+        held.beat();
     }
 }
 

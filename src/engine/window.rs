@@ -33,6 +33,7 @@ use super::poller::Watched;
 use super::round::WindowPlan;
 use super::settings::{BandwidthSettings, GuardSettings};
 use super::warden::{self, LastWords, Progress, Unguarded, Watch};
+use super::watchdog::Watchdog;
 
 /// How long the closing counters may take; a window is not held open for them.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(1);
@@ -62,6 +63,8 @@ pub struct Reading {
     pub raw_logs: Option<RawLogs>,
     /// Where it is noted what windows are doing.
     pub live: Live,
+    /// What ends windows when this process can't.
+    pub watchdog: Watchdog,
 }
 
 /// Ends open windows from outside; `None` while they may stay open.
@@ -137,6 +140,9 @@ pub struct OpenWindow {
     clock: Clock,
     opened: Timestamp,
     deadline: Instant,
+    /// When the stream last brought something.
+    heard: Timestamp,
+    standstill_max: Duration,
     progress: Arc<Progress>,
     guard: Guard,
 }
@@ -156,6 +162,11 @@ pub async fn open(
     guards: GuardSettings,
     handle: Handle,
 ) -> Result<OpenWindow, NoWindow> {
+    let standstill_max = guards.standstill_max;
+    let watchdog = match guards.watchdog {
+        true => reading.watchdog.clone(),
+        false => Watchdog::none(),
+    };
     let asking = (reading.clock, reading.commands.clone());
     let asked = handle.spawn(warden::ask(plan.clone(), watched.clone(), guards, asking));
     let admission = asked.await.map_err(|_| NoWindow::Stopping)??;
@@ -164,10 +175,13 @@ pub async fn open(
         ..TapSettings::default()
     };
     let (reach, endpoint) = (&watched.reach, &watched.endpoint);
+    watchdog.start().await;
     let account = reach.accounts.of(endpoint);
     let tap = Tap::open(&reach.dialer, endpoint, &reach.credentials, &account, settings).await?;
     let over = CancellationToken::new();
-    let watch = admission.warden.watch(tap.client_id(), tap.cut(), over.clone());
+    let cut = tap.cut();
+    let held = watchdog.hold(cut.socket(), standstill_max);
+    let watch = admission.warden.watch(tap.client_id(), cut, over.clone(), held);
     let known = reading.lessons.of(&plan.group);
     let normaliser = || {
         let mut normaliser = Normaliser::new(&reading.patterns, reading.seed).veiled(reading.veil.clone());
@@ -182,11 +196,12 @@ pub async fn open(
     let mut tally = Tally::new(&kept, commands, normaliser(), reading.seed);
     tally.set_masters(admission.masters);
     tally.add_ours(admission.ours);
-    let since = Instant::now();
+    let (since, opened) = (Instant::now(), reading.clock.now());
     let stage = Stage::Open {
         since,
         wanted: plan.duration,
         granted: admission.duration,
+        bounded: admission.bounded,
         progress: Arc::clone(&admission.progress),
     };
     reading.live.note(&plan.group, &plan.shard, &plan.node, stage);
@@ -206,8 +221,10 @@ pub async fn open(
         bandwidth: reading.bandwidth.clone(),
         top: reading.tally.top,
         clock: reading.clock,
-        opened: reading.clock.now(),
+        opened,
         deadline: since + admission.duration,
+        heard: opened,
+        standstill_max,
         progress: admission.progress,
         guard: Guard {
             watch: handle.spawn(watch),
@@ -228,6 +245,9 @@ impl OpenWindow {
     /// Drains the stream until something ends the window. Beside it comes what was drawn for the archive.
     pub async fn read_to_end(mut self, mut stop: Stop) -> (ClosedWindow, Drawn) {
         let drained = self.drain(&mut stop).await;
+        // Whatever it looks like afterwards: if this process stood still, that ended the window, and until then it saw what it saw.
+        let frozen = self.progress.longest_pause() > self.standstill_max;
+        let drained = if frozen { Some(WindowEnd::Frozen) } else { drained };
         let as_planned = matches!(
             drained,
             Some(WindowEnd::Duration | WindowEnd::Commands | WindowEnd::Bytes)
@@ -241,7 +261,7 @@ impl OpenWindow {
             false => None,
         };
         // The wall clock may have been set back meanwhile; a window never ends before it began.
-        let closed = self.clock.now().max(self.opened);
+        let closed = if frozen { self.heard } else { self.clock.now() }.max(self.opened);
         let (opening, role, own) = (
             self.tap.opening_counters().to_owned(),
             self.tap.role(),
@@ -294,6 +314,7 @@ impl OpenWindow {
                 Ok(Chunk::Lines(bytes)) => {
                     self.intake.feed(bytes);
                     let read = bytes.len() as u64;
+                    self.heard = self.clock.now();
                     let (commands, stamp) = (self.intake.tally.commands(), self.intake.tally.last_time());
                     self.progress.has_read(read, commands, stamp, self.clock.now());
                 }

@@ -25,6 +25,7 @@ mod tls;
 pub mod watch;
 
 use std::net::{IpAddr, Shutdown, TcpStream as BlockingStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
@@ -65,6 +66,12 @@ impl Socket {
     pub fn shut_down(&self) {
         // It fails only if the connection is gone already, which is what was wanted.
         let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

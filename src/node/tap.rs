@@ -105,6 +105,11 @@ impl Cut {
             socket.shut_down();
         }
     }
+
+    /// The stream's socket, where it has one.
+    pub fn socket(&self) -> Option<&Socket> {
+        self.socket.as_ref()
+    }
 }
 
 /// A running MONITOR stream. Dropping it ends the connection at once: the server frees what it held for us.

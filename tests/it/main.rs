@@ -46,6 +46,7 @@ mod serving;
 mod signals;
 mod sources;
 mod stage;
+mod standstill;
 mod surveying;
 mod tapping;
 mod verdict;

@@ -13,6 +13,7 @@ use hotshard::engine::clock::Clock;
 use hotshard::engine::discover::{Source, Watch};
 use hotshard::engine::lessons::Lessons;
 use hotshard::engine::live::Live;
+use hotshard::engine::watchdog::Watchdog;
 use hotshard::engine::{self, Plan, window};
 use hotshard::metrics::catalog;
 use hotshard::metrics::exports::ExportTotals;
@@ -93,6 +94,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
             archive: None,
             raw_logs: None,
             live: Live::default(),
+            watchdog: Watchdog::none(),
         },
     }
 }

@@ -85,6 +85,7 @@ pub(super) fn run(args: &MonitorArgs) -> anyhow::Result<Outcome> {
     let (archive, keeping) = keeping::start(&settings, "monitor", seed, veil.clone())?;
     let (raw_logs, raw_thread) = args.raw_logs(&settings, &folder, (&veil, seed))?.unzip();
     let round = Round {
+        watchdog: super::watchdog::of(&settings.log)?,
         settings,
         seed,
         veil,

@@ -142,6 +142,7 @@ fn line((_, shard): &(GroupKey, ShardId), window: &LiveWindow, now: Instant) -> 
             since,
             wanted,
             granted,
+            bounded,
             progress,
         } => {
             let open = now.duration_since(*since);
@@ -154,8 +155,11 @@ fn line((_, shard): &(GroupKey, ShardId), window: &LiveWindow, now: Instant) -> 
                 BinaryBytes(held.0),
             );
             if granted < wanted {
-                // Why is said at the end.
-                let _ = write!(text, ", not {} s", wanted.as_secs_f64().ceil());
+                let why = match bounded {
+                    true => "the server is busy",
+                    false => "the server does not bound its buffers, or is busy",
+                };
+                let _ = write!(text, ", not {} s: {why}", wanted.as_secs_f64().ceil());
             }
             text
         }

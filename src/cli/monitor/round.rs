@@ -23,6 +23,7 @@ use crate::engine::command::{Command, Instruction};
 use crate::engine::discover::{Source, Watch};
 use crate::engine::lessons::Lessons;
 use crate::engine::live::{Live, LiveWindow, Stage};
+use crate::engine::watchdog::Watchdog;
 use crate::engine::{self, Plan, window};
 use crate::metrics::ledger::Ledger;
 use crate::metrics::published::Published;
@@ -48,6 +49,7 @@ pub(super) struct Round {
     pub(super) archive: Option<Archive>,
     pub(super) raw_logs: Option<RawLogs>,
     pub(super) lessons: Lessons,
+    pub(super) watchdog: Watchdog,
     pub(super) quiet: bool,
 }
 
@@ -121,6 +123,7 @@ impl Round {
             archive,
             raw_logs,
             lessons,
+            watchdog,
             ..
         } = self;
         let watch = |FoundGroup { group, reach, .. }| Watch {
@@ -147,6 +150,7 @@ impl Round {
                 raw_logs,
                 bandwidth: settings.bandwidth,
                 live,
+                watchdog,
             },
         }
     }

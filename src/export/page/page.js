@@ -10,7 +10,7 @@ const ENDS = {
   duration: "its time was over", commands: "it had seen enough commands", bytes: "it had read enough bytes",
   server_buffer: "guard: the server's buffer", read_rate: "guard: the stream was too fast", memory: "guard: memory",
   evictions: "guard: evictions", cpu: "guard: CPU", replication_lag: "guard: replication lag",
-  guard_lost: "the guard's connection failed", overloaded: "the stream fell behind", role_changed: "the node's role changed",
+  guard_lost: "the guard's connection failed", overloaded: "the stream fell behind", frozen: "hotshard itself stood still", role_changed: "the node's role changed",
   server_closed: "the server closed it", connection_failed: "the connection failed", paused: "windows were paused",
   shutdown: "hotshard was stopping",
 };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,16 @@ impl ServerPlan {
     pub(crate) fn tls(mut self, authority: &Arc<Authority>) -> Self {
         self.authority = Some(Arc::clone(authority));
         self
+    }
+
+    /// Whether clients need a password.
+    pub(crate) fn has_password(&self) -> bool {
+        self.account.is_some()
+    }
+
+    /// What clients must trust, if the server speaks TLS.
+    pub(crate) fn authority_file(&self) -> Option<PathBuf> {
+        self.authority.as_ref().map(|authority| authority.ca_file())
     }
 
     /// A member of a cluster to be formed.
