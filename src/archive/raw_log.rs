@@ -178,6 +178,11 @@ impl RawLog {
         });
     }
 
+    /// Whether what was last handed in found no room.
+    pub fn is_full(&self) -> bool {
+        self.torn
+    }
+
     fn send(&mut self, piece: Piece) {
         let (Err(TrySendError::Full(piece)) | Err(TrySendError::Disconnected(piece))) = self.logs.queue.try_send(piece)
         else {

@@ -49,6 +49,8 @@ pub struct Look {
     pub read: Bytes,
     /// How far the stream's last time stamp was behind the server's clock when it was read.
     pub behind: Duration,
+    /// How long the reader has not once caught up: with the socket, or what it hands lines to with it.
+    pub strained: Duration,
 }
 
 /// What the looks so far amount to. `None` is unknown, and unknown trips no guard.
@@ -74,6 +76,8 @@ pub struct Readings {
     pub read_rate: Option<PerSecond>,
     /// How far the stream is behind, at the least in two looks running.
     pub behind: Duration,
+    /// How long the reader has not once caught up.
+    pub strained: Duration,
 }
 
 /// The first guard that is crossed, the most dangerous first.
@@ -97,7 +101,10 @@ pub fn judge(readings: &Readings, settings: &GuardSettings) -> Option<WindowEnd>
                 .is_some_and(|rate| rate.0 > settings.read_rate_max.0 as f64),
             WindowEnd::ReadRate,
         ),
-        (readings.behind > settings.behind_max, WindowEnd::Overloaded),
+        (
+            readings.behind.max(readings.strained) > settings.behind_max,
+            WindowEnd::Overloaded,
+        ),
         (readings.cpu.is_some_and(|cpu| cpu > settings.cpu_max), WindowEnd::Cpu),
     ];
     crossed.into_iter().find(|(is, _)| *is).map(|(_, end)| end)
@@ -167,6 +174,7 @@ impl History {
                 )
             }),
             behind: last.map_or(Duration::ZERO, |last| last.behind.min(look.behind)),
+            strained: look.strained,
         }
     }
 }
@@ -246,6 +254,7 @@ mod tests {
             primary_offset: mib("primary").map(|bytes| bytes.0),
             read: mib("read").unwrap_or_default(),
             behind: Duration::from_millis(number("behind").unwrap_or(0)),
+            strained: Duration::from_millis(number("strained").unwrap_or(0)),
         }
     }
 
@@ -305,6 +314,11 @@ mod tests {
     #[test]
     fn another_role_ends_the_window() {
         check("ms=0 \n ms=200 \n ms=400 role=primary buffer=99", "- role_changed");
+    }
+
+    #[test]
+    fn a_reader_that_never_catches_up_ends_the_window() {
+        check("ms=0 \n ms=200 strained=500 \n ms=400 strained=501", "- overloaded");
     }
 
     #[test]

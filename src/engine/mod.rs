@@ -22,6 +22,7 @@ pub mod search;
 mod searches;
 pub mod settings;
 pub mod siblings;
+pub mod strain;
 pub mod warden;
 pub mod watchdog;
 pub mod window;

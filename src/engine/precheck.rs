@@ -234,6 +234,7 @@ mod tests {
                 primary_offset: number("primary").map(|mib| mib << 20),
                 read: Bytes(0),
                 behind: Duration::ZERO,
+                strained: Duration::ZERO,
             }
         };
         let candidate = Candidate {

@@ -21,6 +21,8 @@ use super::precheck::{Candidate, Refusal, admit};
 use super::round::WindowPlan;
 use super::settings::{BandwidthSettings, GuardSettings};
 use super::siblings::{Observed, Siblings};
+use super::strain::Strain;
+use super::watchdog::{Held, Pulse};
 use crate::analysis::bandwidth::Survey;
 use crate::analysis::info::Reading;
 use crate::analysis::keyspec::Commands;
@@ -76,6 +78,10 @@ pub struct Progress {
     behind_micros: AtomicU64,
     /// What the server's clock shows when ours shows zero.
     server_clock: AtomicI64,
+    /// The guard's signs of life.
+    pulse: Pulse,
+    /// Whether the reader keeps up.
+    pub strain: Strain,
 }
 
 impl Progress {
@@ -459,6 +465,7 @@ impl Eye<'_> {
             read: Bytes(self.progress.read.load(Ordering::Relaxed)),
             // Told once: a stream in which nothing comes is not behind.
             behind: Duration::from_micros(self.progress.behind_micros.swap(0, Ordering::Relaxed)),
+            strained: self.progress.strain.lasted(),
         })
     }
 }

@@ -113,6 +113,11 @@ impl Intake {
         }
     }
 
+    /// Whether something that is handed lines doesn't take them.
+    fn is_full(&self) -> bool {
+        self.raw.as_ref().is_some_and(RawLog::is_full)
+    }
+
     fn finish(self, commands: Arc<Commands>) -> (Tallied, Drawn) {
         let sample = self.sampler.map(Sampler::finish);
         let drawn = Drawn {
@@ -312,11 +317,15 @@ impl OpenWindow {
             };
             match chunk {
                 Ok(Chunk::Lines(bytes)) => {
+                    self.progress.strain.busy();
                     self.intake.feed(bytes);
                     let read = bytes.len() as u64;
                     self.heard = self.clock.now();
                     let (commands, stamp) = (self.intake.tally.commands(), self.intake.tally.last_time());
-                    self.progress.has_read(read, commands, stamp, self.clock.now());
+                    self.progress.has_read(read, commands, stamp, self.heard);
+                    if self.tap.is_drained() && !self.intake.is_full() {
+                        self.progress.strain.caught_up();
+                    }
                 }
                 Ok(Chunk::Counters(_)) => {}
                 Ok(Chunk::Cut) => return None,

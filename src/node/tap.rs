@@ -130,6 +130,7 @@ pub struct Tap {
     counters: Counters,
     pause: Duration,
     rest_until: Option<Instant>,
+    drained: bool,
 }
 
 /// Where the in-band answer to the closing INFO is.
@@ -186,6 +187,7 @@ impl Tap {
             counters: Counters::NotAsked,
             pause: settings.pause,
             rest_until: None,
+            drained: true,
         };
         // A failover may have come between ROLE and MONITOR; INFO was executed in the same breath as MONITOR.
         permitted(endpoint, tap.role, settings)?;
@@ -211,6 +213,11 @@ impl Tap {
     /// What the node sent us, over this and all other connections, between the opening counters and the closing ones.
     pub fn own_output(&self) -> Bytes {
         Bytes(self.read_at_closing.saturating_sub(self.read_at_opening))
+    }
+
+    /// Whether the last read left nothing in the socket.
+    pub fn is_drained(&self) -> bool {
+        self.drained
     }
 
     /// A handle that ends this tap from elsewhere.
@@ -313,7 +320,8 @@ impl Tap {
             Ok(0) => Ok(Filled::Closed),
             Ok(read) => {
                 self.unread = 0..read;
-                self.rest_until = (read < self.buffer.len()).then(|| Instant::now() + self.pause);
+                self.drained = read < self.buffer.len();
+                self.rest_until = self.drained.then(|| Instant::now() + self.pause);
                 Ok(Filled::Bytes)
             }
             Err(_) if token.is_cancelled() => Ok(Filled::Cut),

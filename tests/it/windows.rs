@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hotshard::analysis::keyspec::Commands;
 use hotshard::analysis::pattern::PatternSettings;
 use hotshard::analysis::tally::TallySettings;
 use hotshard::analysis::veil::Veil;
 use hotshard::analysis::window::{ClosedWindow, WindowEnd};
+use hotshard::archive::{RawLogs, RawSettings};
 use hotshard::config::Settings;
 use hotshard::engine::clock::Clock;
 use hotshard::engine::lessons::Lessons;
@@ -58,6 +62,7 @@ pub(crate) struct Window<'a> {
     others: Vec<(&'a Server, Role)>,
     span: Duration,
     guards: GuardSettings,
+    raw_logs: Option<RawLogs>,
     thread: GuardThread,
 }
 
@@ -68,6 +73,7 @@ impl<'a> Window<'a> {
             others: Vec::new(),
             span,
             guards: patient(),
+            raw_logs: None,
             thread: GuardThread::start().expect("a thread"),
         }
     }
@@ -128,7 +134,7 @@ impl<'a> Window<'a> {
             seed: 7,
             clock: Clock::System,
             archive: None,
-            raw_logs: None,
+            raw_logs: self.raw_logs.clone(),
             live: Live::default(),
             watchdog: Watchdog::none(),
         };
@@ -252,6 +258,51 @@ async fn largest_output(server: &Server) -> u64 {
     let clients = server.call(&["CLIENT", "LIST"]).await.text();
     let held = clients.split([' ', '\n']).filter_map(|word| word.strip_prefix("omem="));
     held.filter_map(|held| held.parse().ok()).max().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_log_that_does_not_keep_up_makes_nobody_wait_and_ends_the_window() {
+    let server = bounded(Server::redis()).start().await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (logs, _thread) = RawLogs::start(RawSettings {
+        folder: folder.path().to_owned(),
+        with_values: false,
+        free_space_min: Bytes(0),
+        commands: Commands::builtin(),
+        patterns: PatternSettings::default(),
+        veil: Veil::default(),
+        seed: 7,
+    })
+    .expect("a thread");
+    let mut window = Window::on(&server, LONG).guarded(|guards| guards.behind_max = Duration::from_secs(1));
+    window.raw_logs = Some(logs.clone());
+    let open = window.opened().await;
+    let (mut client, over) = (server.connect().await, Arc::new(AtomicBool::new(false)));
+    // Another window's lines, far more than can be written: the queue that all share is always full.
+    let mut other = logs.begin(&"0002".into(), Timestamp(1));
+    let (lines, done) = (
+        b"+1795202082.056681 [0 10.0.0.9:35656] \"GET\" \"a\"\r\n".repeat(5_000),
+        Arc::clone(&over),
+    );
+    let flood = tokio::task::spawn_blocking(move || {
+        while !done.load(Ordering::Relaxed) {
+            other.feed(&lines);
+        }
+    });
+    let load = async {
+        loop {
+            client.call(&["SET", "a", "1"]).await.expect("an answer");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let closed = tokio::select! {
+        closed = read(open) => closed,
+        () = load => unreachable!("it has no end"),
+    };
+    over.store(true, Ordering::Relaxed);
+    flood.await.expect("it ends");
+    assert_eq!(closed.end, WindowEnd::Overloaded);
+    check_gone(&server).await;
 }
 
 #[tokio::test]
