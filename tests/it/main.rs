@@ -30,6 +30,7 @@ mod live_page;
 mod manual;
 mod monitor;
 mod moto;
+mod partition;
 mod planted;
 mod privacy;
 mod pushing;

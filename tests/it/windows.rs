@@ -59,6 +59,8 @@ fn patient() -> GuardSettings {
 /// Opens a window on `server`, whose siblings are `others`.
 pub(crate) struct Window<'a> {
     server: &'a Server,
+    /// Where it is reached, if that isn't where it listens.
+    by: Option<SocketAddr>,
     others: Vec<(&'a Server, Role)>,
     span: Duration,
     guards: GuardSettings,
@@ -70,12 +72,18 @@ impl<'a> Window<'a> {
     pub(crate) fn on(server: &'a Server, span: Duration) -> Self {
         Self {
             server,
+            by: None,
             others: Vec::new(),
             span,
             guards: patient(),
             raw_logs: None,
             thread: GuardThread::start().expect("a thread"),
         }
+    }
+
+    pub(crate) fn by(mut self, proxy: SocketAddr) -> Self {
+        self.by = Some(proxy);
+        self
     }
 
     fn beside(mut self, other: &'a Server, role: Role) -> Self {
@@ -89,6 +97,10 @@ impl<'a> Window<'a> {
     }
 
     async fn open(&self) -> Result<OpenWindow, NoWindow> {
+        let here = match self.by {
+            Some(proxy) => Endpoint::new(proxy.ip().to_string(), proxy.port()),
+            None => endpoint(self.server),
+        };
         let group = GroupKey {
             region: "".into(),
             id: "orders".into(),
@@ -102,7 +114,7 @@ impl<'a> Window<'a> {
             group: group.clone(),
             shard: "0001".into(),
             node: "a".into(),
-            endpoint: endpoint(self.server),
+            endpoint: here.clone(),
             sources: Sources::default(),
             siblings: siblings.collect(),
             primary_allowed: true,
@@ -114,7 +126,7 @@ impl<'a> Window<'a> {
             group,
             shard: "0001".into(),
             node: "a".into(),
-            endpoint: endpoint(self.server),
+            endpoint: here,
             serverless: false,
             reach: Reach {
                 dialer: plain(),
@@ -341,17 +353,9 @@ async fn flood(change: impl FnOnce(&mut GuardSettings)) -> (WindowEnd, u64) {
     let (over, mut is_over) = watch::channel(false);
     let lag = async {
         let mut largest = 0;
-        for _ in 0..40 {
-            let [ahead, here] = [primary, replica].map(|server| server.info("replication"));
-            let (here, ahead) = (here.await, ahead.await);
-            let offset = |info: &std::collections::BTreeMap<String, String>, name: &str| {
-                info.get(name)
-                    .and_then(|value| value.trim().parse::<u64>().ok())
-                    .unwrap_or(0)
-            };
-            largest =
-                largest.max(offset(&ahead, "master_repl_offset").saturating_sub(offset(&here, "slave_repl_offset")));
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        while !*is_over.borrow_and_update() {
+            let ahead = offset(primary, "master_repl_offset").await;
+            largest = largest.max(ahead.saturating_sub(offset(replica, "slave_repl_offset").await));
         }
         largest
     };
@@ -541,4 +545,36 @@ async fn a_crash_loop_of_hotshard_opens_no_window_and_few_connections() {
     let opened = connections().await.expect("a number") - before;
     assert!(opened <= STARTS * 6, "{opened} connections in {STARTS} starts");
     assert!(!server.calls().await.contains_key("monitor"), "no window was opened");
+}
+
+#[tokio::test]
+async fn a_server_without_room_for_two_of_ours_gets_no_window() {
+    // One for somebody, one for the guard, none for the stream.
+    let server = Server::redis().set("maxclients", "2").start().await;
+    let _somebody = server.connect().await;
+    let (kind, message) = Window::on(&server, LONG).refused().await;
+    assert_eq!(kind, "max_clients");
+    assert!(message.contains("raise its maxclients"), "{message}");
+}
+
+#[tokio::test]
+async fn a_server_that_bounds_all_clients_together_closes_the_largest_which_is_ours() {
+    let server = Server::redis().set("maxmemory-clients", "8mb").start().await;
+    let window = Window::on(&server, LONG).guarded(|guards| guards.server_buffer_max = Bytes(1 << 30));
+    let open = window.opened().await;
+    // Nobody reads it.
+    let (mut client, value) = (server.connect().await, "x".repeat(64 << 10));
+    let mut written = 0;
+    while monitors(&server).await {
+        client.call(&["SET", "a", &value]).await.expect("an answer");
+        written += 1;
+        assert!(written < 5_000, "it is still there");
+    }
+    assert_eq!(read(open).await.end, WindowEnd::ServerClosed);
+    let evicted = server.info("stats").await["evicted_clients"].trim().to_owned();
+    assert_eq!(evicted, "1", "by its limit, and nobody else's");
+}
+
+async fn monitors(server: &Server) -> bool {
+    server.call(&["CLIENT", "LIST"]).await.text().contains(" flags=O ")
 }
