@@ -55,34 +55,55 @@ mod tests {
 
     use super::*;
     use crate::analysis::window::{Coverage, WindowStats};
-    use crate::model::{Ratio, Role, Timestamp};
+    use crate::model::{Bytes, Ratio, Role, Timestamp};
+
+    fn window(reads: Option<Ratio>) -> ClosedWindow {
+        ClosedWindow {
+            group: GroupKey {
+                region: "".into(),
+                id: "orders".into(),
+            },
+            shard: "0001".into(),
+            node: "a".into(),
+            role: Role::Replica,
+            opened: Timestamp(0),
+            closed: Timestamp(0) + Duration::from_secs(1),
+            end: WindowEnd::Duration,
+            stats: WindowStats::default(),
+            completeness: None,
+            coverage: Coverage {
+                reads,
+                ..Coverage::default()
+            },
+            server_buffer_peak: None,
+        }
+    }
 
     /// Coverage of reads in percent, window after window, `?` for unknown; `!` where there is something to say.
     fn check(windows: &str, expected: &str) {
         let mut hints = Hints::default();
         let said = windows.split(' ').map(|reads| {
-            let window = ClosedWindow {
-                group: GroupKey {
-                    region: "".into(),
-                    id: "orders".into(),
-                },
-                shard: "0001".into(),
-                node: "a".into(),
-                role: Role::Replica,
-                opened: Timestamp(0),
-                closed: Timestamp(0) + Duration::from_secs(1),
-                end: WindowEnd::Duration,
-                stats: WindowStats::default(),
-                completeness: None,
-                coverage: Coverage {
-                    reads: reads.parse().ok().map(|percent: f64| Ratio(percent / 100.0)),
-                    ..Coverage::default()
-                },
-                server_buffer_peak: None,
-            };
-            hints.take(&window).map_or("-", |_| "!")
+            let reads = reads.parse().ok().map(|percent: f64| Ratio(percent / 100.0));
+            hints.take(&window(reads)).map_or("-", |_| "!")
         });
         assert_eq!(said.collect::<Vec<_>>().join(" "), expected, "{windows}");
+    }
+
+    #[test]
+    fn who_else_may_have_ended_a_window_is_said_with_the_cure() {
+        let said = |end| {
+            let mut window = window(None);
+            window.end = end;
+            window.server_buffer_peak = Some(Bytes(7 << 20));
+            ended(&window).unwrap_or_default()
+        };
+        let closed = said(WindowEnd::ServerClosed);
+        assert!(
+            closed.contains("7 MiB") && closed.contains("client-output-buffer-limit"),
+            "{closed}"
+        );
+        assert!(said(WindowEnd::ConnectionFailed).contains("network"));
+        assert_eq!(said(WindowEnd::Duration) + &said(WindowEnd::Cpu), "");
     }
 
     #[test]

@@ -482,7 +482,7 @@ fn tell_limit(plan: &WindowPlan, limit: ServerLimit, duration: Duration) {
     let WindowPlan { group, shard, node, .. } = plan;
     if limit.is_bounded() {
         debug!(%group, %shard, %node, "{limit}");
-    } else if duration < plan.duration {
-        info!(%group, %shard, %node, ?duration, "{limit}; until then windows are shortened");
+    } else {
+        info!(%group, %shard, %node, ?duration, wanted = ?plan.duration, "{limit}; until then windows are short");
     }
 }
