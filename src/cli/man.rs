@@ -29,6 +29,7 @@ fn named(program: &clap::Command, name: &str) -> Result<clap::Command, super::Us
     let known = || {
         program
             .get_subcommands()
+            .filter(|command| !command.is_hide_set())
             .map(clap::Command::get_name)
             .collect::<Vec<_>>()
             .join(", ")

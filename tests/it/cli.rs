@@ -56,7 +56,7 @@ fn wrong_usage_is_one_line_with_the_cure() {
     check(
         &["man", "schdule"],
         expect![[r#"
-            hotshard: there is no command `schdule`; there is serve, demo, monitor, analyze, endpoints, check, query, report, healthcheck, completions, man, schedule
+            hotshard: there is no command `schdule`; there is serve, demo, monitor, analyze, endpoints, check, query, report, healthcheck, completions, man
             exit code 2
         "#]],
     );
