@@ -14,7 +14,7 @@ use crate::config::{GroupSettings, Loaded, Members, Settings};
 use crate::discovery::elasticache::{Access, Selection};
 use crate::engine::settings::{MonitorSettings, NodeChoice};
 use crate::export::http;
-use crate::export::otlp::Push;
+use crate::export::otlp::{Identity, Push};
 use crate::model::written::show_duration;
 use crate::node::AuthSettings;
 use crate::node::rights::{GENERATIONS, Generation};
@@ -55,7 +55,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
 /// What `serve` would refuse only after it has begun: files that settings name, and where figures are pushed to.
 fn verify(settings: &Settings) -> anyhow::Result<()> {
     http::verify(&settings.web)?;
-    if let Some(push) = Push::resolve(&settings.otlp, |name| std::env::var(name).ok())? {
+    if let Some(push) = Push::resolve(&settings.otlp, &Identity::default(), |name| std::env::var(name).ok())? {
         push.verify()?;
     }
     Ok(())

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use secrecy::SecretString;
 
-use crate::cli::SettingsArgs;
 use crate::cli::found::named;
+use crate::cli::{SettingsArgs, UsageError};
 use crate::config::{GroupSettings, Settings};
 use crate::engine::settings::NodeChoice;
 use crate::model::written::parse_duration;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{counts, snapshot};
-use crate::analysis::bandwidth::OutputEstimate;
+use crate::analysis::bandwidth::{OutputEstimate, Probing};
 use crate::metrics::round;
 use crate::metrics::snapshot::{NodeTotals, ShardSnapshot, Snapshot, Sources};
 use crate::model::{Bytes, Ratio, Seconds};
@@ -61,6 +61,7 @@ fn complete(shard: &mut ShardSnapshot) {
             keys: Vec::new(),
             not_estimable: Vec::new(),
             not_estimable_share: Ratio(0.0),
+            sizes: Probing::Untouched,
         });
     }
 }
