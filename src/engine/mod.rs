@@ -43,6 +43,7 @@ use crate::discovery::elasticache::{AwsError, Kind};
 use crate::export::http::Answer;
 use crate::metrics::ledger::{Event, Ledger};
 use crate::metrics::published::Published;
+use crate::metrics::snapshot::Snapshot;
 use crate::model::{Group, GroupKey, NodeId};
 use crate::node::Dialer;
 use crate::node::survey::Reach;
@@ -149,6 +150,8 @@ struct Engine {
     searches: Searches,
     /// When each configured group was last asked for.
     asked: BTreeMap<GroupKey, Instant>,
+    /// Configured groups that are being looked for the first time since the start.
+    untried: BTreeSet<GroupKey>,
     /// Configured groups in which roles or slots moved since.
     moved: BTreeSet<GroupKey>,
     pollers: BTreeMap<(GroupKey, NodeId), Poller>,
@@ -173,6 +176,7 @@ impl Engine {
             conductor: Conductor::new(ledger, Rounds::new(plan.monitor.clone()), on_hot),
             searches: Searches::new(plan.searches.clone()),
             poll: watch::Sender::new(plan.poll.clone()),
+            untried: plan.groups.iter().map(|watch| watch.key.clone()).collect(),
             plan,
             published,
             published_at: None,
@@ -220,6 +224,11 @@ impl Engine {
     }
 
     fn take(&mut self, happening: Happening) {
+        if let Happening::Told(event) = &happening
+            && let Some(group) = event.looked_for()
+        {
+            self.untried.remove(group);
+        }
         if let Happening::Told(Event::WindowClosed(window)) = &happening {
             let (group, shard, node) = (&window.group, &window.shard, &window.node);
             if let Some(words) = hints::ended(window) {
@@ -476,8 +485,15 @@ impl Engine {
     fn publish(&mut self, idle: bool) {
         let rested = self.published_at.is_none_or(|last| last.elapsed() >= PUBLISH_PAUSE);
         if idle || rested {
-            self.published.store(self.conductor.snapshot(self.clock.now()));
+            self.published.store(self.snapshot());
             self.published_at = Some(Instant::now());
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            untried: self.untried.len() + self.searches.untried(),
+            ..self.conductor.snapshot(self.clock.now())
         }
     }
 
@@ -499,7 +515,7 @@ impl Engine {
         self.tasks.shutdown().await;
         self.searches.stop().await;
         self.windows.shutdown().await;
-        self.published.store(self.conductor.snapshot(self.clock.now()));
+        self.published.store(self.snapshot());
         info!("all windows are closed");
     }
 }

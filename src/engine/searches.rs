@@ -48,6 +48,8 @@ struct Searching {
     sightings: Sightings,
     missing: Vec<Missing>,
     running: bool,
+    /// Whether a first look is over; a search that a reload brings keeps nobody waiting.
+    tried: bool,
     wanted: bool,
     begun: Option<Instant>,
 }
@@ -59,6 +61,7 @@ impl Searching {
             sightings: Sightings::new(),
             missing: Vec::new(),
             running: false,
+            tried: false,
             wanted: false,
             begun: None,
         }
@@ -103,7 +106,7 @@ impl Searches {
                 Some(place) => former.swap_remove(place),
                 None => Searching::new(search),
             };
-            searching.running = false;
+            (searching.running, searching.tried) = (false, true);
             self.all.push(searching);
         }
         let gone = former.into_iter().flat_map(|lost| {
@@ -227,7 +230,13 @@ impl Searches {
 
     /// A look is over.
     pub(super) fn ended(&mut self, place: usize) {
-        self.all[place].running = false;
+        let searching = &mut self.all[place];
+        (searching.running, searching.tried) = (false, true);
+    }
+
+    /// How many of them haven't looked once since the start.
+    pub(super) fn untried(&self) -> usize {
+        self.all.iter().filter(|searching| !searching.tried).count()
     }
 
     /// Ends all looks and schedules.

@@ -27,6 +27,7 @@ pub(super) fn snapshot(groups: usize, shards: usize) -> Snapshot {
     Snapshot {
         at: NOW,
         groups: (0..groups).map(|index| group(index, shards)).collect(),
+        untried: 0,
         paused: false,
         last_reload_successful: true,
         archive: Some(ArchiveSnapshot {

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub at: Timestamp,
     /// The groups, in the order of their keys.
     pub groups: Vec<GroupSnapshot>,
+    /// How many groups and selections of groups nobody has finished looking for since the start.
+    pub untried: usize,
     /// Whether windows are paused by the operator.
     pub paused: bool,
     /// Whether the last reload of the configuration was taken.

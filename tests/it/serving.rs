@@ -205,6 +205,35 @@ async fn a_cluster_that_cannot_be_reached_keeps_the_daemon_alive() {
 }
 
 #[tokio::test]
+async fn nothing_is_ready_before_a_silent_cluster_was_given_up() {
+    // Its backlog takes connections; nobody ever answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let address = silent.local_addr().expect("it is bound");
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("hotshard.toml");
+    let settings = format!(
+        "[[groups]]\nid = \"silent\"\nendpoints = [\"{address}\"]\n[poll]\ninterval = \"6s\"\ntimeout = \"5s\"\n"
+    );
+    std::fs::write(&file, settings).expect("a temporary folder takes a file");
+    let daemon = Hotshard::listening(&["serve", "--config", &file.display().to_string()]).await;
+    let answer = daemon.get("/readyz").await.expect("it answers");
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    eventually(
+        "it is ready once the cluster was tried",
+        DEADLINE,
+        async || match daemon.get("/readyz").await {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            other => Err(other),
+        },
+    )
+    .await;
+    let failed = "hotshard_discovery_failures_total{replication_group=\"silent\",reason=\"timed_out\"} 1";
+    let metrics = daemon.metrics().await;
+    assert!(metrics.contains(failed), "{metrics}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn the_demo_answers_on_every_route_and_stops_when_told() {
     let daemon = Hotshard::start(&["demo", "--monitor.schedule", "every 2s", "--monitor.window", "1s"]).await;
     for (path, within) in [

@@ -45,10 +45,10 @@ fn stalled(published: &Published) -> Option<Duration> {
     Some(published.age()).filter(|age| *age > HEARTBEAT_MAX)
 }
 
-/// How many groups weren't tried yet; `None` before the engine has said anything.
+/// How many groups, or selections of groups, weren't tried yet; `None` before the engine has said anything.
 fn waiting(snapshot: &Snapshot) -> Option<usize> {
     let began = snapshot.at.0 != 0;
-    began.then(|| snapshot.groups.iter().filter(|group| !was_tried(group)).count())
+    began.then(|| snapshot.untried + snapshot.groups.iter().filter(|group| !was_tried(group)).count())
 }
 
 fn was_tried(group: &GroupSnapshot) -> bool {

@@ -232,6 +232,11 @@ async fn readyz_waits_for_each_groups_first_discovery_and_poll() {
         snapshot.groups[0].discovery_failures.clear();
     };
     check(&undiscovered, one).await;
+    let unseen = |snapshot: &mut crate::metrics::snapshot::Snapshot| {
+        snapshot.groups.clear();
+        snapshot.untried = 1;
+    };
+    check(&unseen, one).await;
 }
 
 #[tokio::test]

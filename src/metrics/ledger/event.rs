@@ -101,6 +101,17 @@ pub enum Event {
     Tick(Timestamp),
 }
 
+impl Event {
+    /// The group whose discovery is over by it, whatever came of it.
+    pub fn looked_for(&self) -> Option<&GroupKey> {
+        match self {
+            Self::Discovered { group, .. } => Some(&group.key),
+            Self::DiscoveryFailed { group, .. } | Self::GroupRemoved(group) => Some(group),
+            _ => None,
+        }
+    }
+}
+
 /// What a node answered.
 #[derive(Clone, Debug)]
 pub struct PollAnswer {

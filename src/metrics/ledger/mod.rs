@@ -198,6 +198,7 @@ impl Ledger {
         Snapshot {
             at,
             groups: self.groups.iter().map(|(key, group)| group.snapshot(key)).collect(),
+            untried: 0,
             paused: self.paused,
             last_reload_successful: self.last_reload_successful,
             archive: self.archive.clone(),
