@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use tokio::time::Instant;
 
 /// So many that there are 10,000 series.
-const SHARDS: &str = "75";
+const SHARDS: &str = "50";
 const SCRAPES: usize = 200;
 /// Scrapes are spread, so that they meet everything that goes on beside them.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -26,7 +26,7 @@ fn main() -> anyhow::Result<()> {
     let mut out = stdout().lock();
     // Once windows have closed, what they saw has its series.
     daemon.until("windows were opened and closed", |page| {
-        sum(page, "hotshard_windows_total{") >= 150.0 && sum(page, "hotshard_window_active{") > 0.0
+        sum(page, "hotshard_windows_total{") >= 100.0 && sum(page, "hotshard_window_active{") > 0.0
     })?;
     writeln!(
         out,
