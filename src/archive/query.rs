@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use super::past::{self, KeptRound, PastRound};
+use super::schema;
 use super::trouble::ArchiveError;
 use crate::model::GroupKey;
 
@@ -63,8 +64,14 @@ pub struct Answer {
 /// How long a statement of the user's may take.
 pub const SQL_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Rows that a statement of the user's may give.
+/// Rows that an answer may have.
 const ROWS_MAX: usize = 1_000_000;
+
+/// Bytes that an answer may have, about; more is read by nobody, and takes for ever to lay out.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of one value.
+const VALUE_BYTES_MAX: i32 = 1024 * 1024;
 
 /// Between two looks at the clock.
 const OPERATIONS_A_LOOK: i32 = 10_000;
@@ -77,6 +84,9 @@ impl Questions {
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
         if !path.exists() {
             return Err(ArchiveError::Missing(path.into()));
+        }
+        if path.is_dir() {
+            return Err(ArchiveError::Folder(path.into()));
         }
         let failed = |error| ArchiveError::database(path, error);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -107,6 +117,10 @@ impl Questions {
         if self.form == Form::Ours {
             Self::note_samples(&mut answer);
         }
+        if answer.rows.is_empty() {
+            let note = "no line is like this; `hotshard query --stats` shows what there is";
+            answer.notes.push(note.to_owned());
+        }
         Ok(answer)
     }
 
@@ -126,12 +140,18 @@ impl Questions {
     /// ([`SQL_TIME_MAX`], usually).
     pub fn sql(&mut self, statement: &str, time_max: Duration) -> Result<Answer, SqlError> {
         let failed = |error| SqlError::of(error, time_max);
+        if statement
+            .trim_matches(|sign: char| sign.is_whitespace() || sign == ';')
+            .is_empty()
+        {
+            return Err(SqlError::Empty);
+        }
         self.confine(time_max)?;
         let mut prepared = self.connection.prepare(statement).map_err(failed)?;
         if !prepared.readonly() {
             return Err(SqlError::Writes);
         }
-        answer(&mut prepared, Vec::new(), ROWS_MAX).map_err(failed)
+        answer(&mut prepared, Vec::new()).map_err(failed)
     }
 
     /// Takes everything from the connection that a statement could do harm with.
@@ -140,7 +160,7 @@ impl Questions {
         let connection = &mut self.connection;
         for (limit, value) in [
             (Limit::SQLITE_LIMIT_ATTACHED, 0),
-            (Limit::SQLITE_LIMIT_LENGTH, 64 * 1024 * 1024),
+            (Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX),
             (Limit::SQLITE_LIMIT_SQL_LENGTH, 1024 * 1024),
             (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
         ] {
@@ -177,7 +197,7 @@ impl Questions {
     fn ask(&self, sql: &str, values: Vec<Value>) -> Result<Answer, ArchiveError> {
         let failed = |error| ArchiveError::database(&self.path, error);
         let mut prepared = self.connection.prepare(sql).map_err(failed)?;
-        answer(&mut prepared, values, usize::MAX).map_err(failed)
+        answer(&mut prepared, values).map_err(failed)
     }
 
     /// `FROM … WHERE …` with its values.
@@ -311,10 +331,13 @@ impl Questions {
 #[derive(Debug, thiserror::Error)]
 pub enum SqlError {
     /// It would change something.
-    #[error("this statement would change the archive; --sql only reads")]
+    #[error("this statement would change the archive, which is only read")]
     Writes,
+    /// There is none.
+    #[error("there is no statement; write one, such as 'SELECT * FROM monitoring_sessions'")]
+    Empty,
     /// It does something that isn't allowed.
-    #[error("--sql only reads the tables and views of the archive: {0}")]
+    #[error("only the tables and views of the archive can be read, and nothing else done: {0}")]
     Forbidden(String),
     /// It takes too long.
     #[error("the statement took longer than {} s and was ended; ask for less, or use --stats, which reads counts", .0.as_secs())]
@@ -344,6 +367,7 @@ fn authorize(context: AuthContext<'_>) -> Authorization {
 }
 
 fn form(connection: &Connection, path: &Path) -> Result<Form, ArchiveError> {
+    schema::refuse_newer(connection, path)?;
     let kind: Option<String> = connection
         .query_row(
             "SELECT max(type) FROM sqlite_schema WHERE name = 'monitor_logs'",
@@ -358,20 +382,25 @@ fn form(connection: &Connection, path: &Path) -> Result<Form, ArchiveError> {
     }
 }
 
-fn answer(statement: &mut rusqlite::Statement<'_>, values: Vec<Value>, rows_max: usize) -> rusqlite::Result<Answer> {
+fn answer(statement: &mut rusqlite::Statement<'_>, values: Vec<Value>) -> rusqlite::Result<Answer> {
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut answer = Answer {
         columns,
         ..Answer::default()
     };
-    let mut rows = statement.query(params_from_iter(values))?;
+    let (mut rows, mut bytes) = (statement.query(params_from_iter(values))?, 0);
     while let Some(row) = rows.next()? {
-        if answer.rows.len() == rows_max {
-            answer.notes.push(format!("only the first {rows_max} rows are shown"));
+        if answer.rows.len() == ROWS_MAX || bytes > ANSWER_BYTES_MAX {
+            let shown = answer.rows.len();
+            answer
+                .notes
+                .push(format!("only the first {shown} rows are shown; ask for less"));
             break;
         }
         let cells = (0..answer.columns.len()).map(|column| row.get_ref(column).map(cell));
-        answer.rows.push(cells.collect::<Result<_, _>>()?);
+        let cells: Vec<Json> = cells.collect::<Result<_, _>>()?;
+        bytes += cells.iter().map(weight).sum::<usize>();
+        answer.rows.push(cells);
     }
     Ok(answer)
 }
@@ -389,6 +418,11 @@ fn cell(value: ValueRef<'_>) -> Json {
             .collect::<String>()
             .into(),
     }
+}
+
+/// What a value takes, about.
+fn weight(value: &Json) -> usize {
+    size_of::<Json>() + value.as_str().map_or(0, str::len)
 }
 
 /// Conditions that all must hold.

@@ -64,6 +64,21 @@ fn version(connection: &Connection, path: &Path) -> Result<usize, ArchiveError> 
         })
 }
 
+/// Refuses an archive that a later version wrote: what its tables mean isn't known here.
+pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), ArchiveError> {
+    let number = |pragma| {
+        connection
+            .pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))
+            .map_err(|error| ArchiveError::database(path, error))
+    };
+    let (found, known) = (number("user_version")?, MIGRATIONS.len() as i64);
+    if number("application_id")? == APPLICATION && found > known {
+        let path = path.into();
+        return Err(ArchiveError::Newer { path, found, known });
+    }
+    Ok(())
+}
+
 /// Whether it is an archive of ours in its newest form.
 pub(super) fn is_current(connection: &Connection) -> rusqlite::Result<bool> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));

@@ -29,6 +29,9 @@ pub enum ArchiveError {
         "there is no archive at {0}; name it with --db-path, or set archive.path and let `hotshard serve` write one"
     )]
     Missing(PathBuf),
+    /// It is a folder.
+    #[error("{0} is a folder; name the file in it")]
+    Folder(PathBuf),
     /// The database failed.
     #[error("{}: {}; {}", path.display(), source, cure(*fault))]
     Database {
@@ -102,7 +105,7 @@ impl ArchiveError {
         match self {
             Self::Newer { .. } => "newer",
             Self::Foreign(_) => "foreign",
-            Self::Missing(_) => "missing",
+            Self::Missing(_) | Self::Folder(_) => "missing",
             Self::Database { fault, .. } => fault.kind(),
             Self::File { .. } => Fault::ReadOnly.kind(),
             Self::FreeSpace(_) => "free_space",

@@ -195,6 +195,22 @@ async fn a_query_reads_and_does_nothing_else() {
             "{statement}: {told}"
         );
     }
+    for (statement, said) in [
+        (" ; ", "there is no statement"),
+        ("SELECT 1; SELECT 2", "Multiple statements"),
+        ("SELECT group_concat(hex(randomblob(600000))) FROM windows", "too big"),
+    ] {
+        let told = asked(&["--sql", statement]);
+        assert!(
+            told.ends_with("exit code 2\n") && told.contains(said),
+            "{statement}: {told}"
+        );
+    }
+    let told = asked(&["--shard", "nowhere", "-f", "csv"]);
+    assert!(
+        told.contains("no line is like this") && told.contains("exit code 0"),
+        "{told}"
+    );
     let told = asked(&["-cmd", "get", "-l", "1", "-f", "csv"]);
     assert!(told.contains(",GET,") && told.contains("exit code 0"), "{told}");
     let report = crate::cli::told(&mut crate::cli::hotshard(&["report", "--db-path", &path, "-f", "json"]));
@@ -465,10 +481,21 @@ fn questions() -> Vec<String> {
         .split("```sql\n")
         .nth(1)
         .and_then(|rest| rest.split("```").next());
-    let lines = block.expect("the manual has a block of SQL").lines();
-    lines
-        .filter(|line| !line.starts_with("--"))
-        .map(str::to_owned)
+    statements(block.expect("the manual has a block of SQL"))
+}
+
+fn statements(block: &str) -> Vec<String> {
+    let lines = block.lines().filter(|line| !line.starts_with("--"));
+    lines.map(str::to_owned).collect()
+}
+
+/// Every statement of the manual.
+fn all_statements() -> Vec<String> {
+    let manual = crate::repository::read("docs/archive.md");
+    let blocks = manual.split("```sql\n").skip(1);
+    blocks
+        .filter_map(|rest| rest.split("```").next())
+        .flat_map(statements)
         .collect()
 }
 
@@ -584,6 +611,13 @@ async fn the_manuals_questions_and_examples_run_on_what_was_written_under_load()
         if place < 10 {
             assert_eq!(ask(&earlier, &["--sql", question, "-f", "csv"]), answer, "{question}");
         }
+    }
+    for statement in all_statements().split_off(questions.len()) {
+        let answer = ask(&path, &["--sql", &statement, "-f", "csv"]);
+        assert!(
+            answer.ends_with("exit code 0\n") && answer.lines().count() >= 3,
+            "{statement}: {answer}"
+        );
     }
     for arguments in [
         &["--stats"][..],

@@ -244,6 +244,69 @@ async fn under_patterns_alone_no_key_is_told() {
     assert_ne!(first, second, "marks end with their process");
 }
 
+/// A captured log with the planted names in every place, in two files of one shard each, that share keys.
+fn captured(folder: &Path) -> Vec<String> {
+    let log = |shard: u64| {
+        let line = |number: u64| {
+            let key = match number % 5 {
+                0 => HOT.to_owned(),
+                1 => format!("name:planted{number}x:profile"),
+                2 => format!("cart:{{planted{}}}:items", number % 3),
+                3 => format!("mail:planted{number}@example.com"),
+                _ => format!("user:{}", 10_000 + number),
+            };
+            let stamp = format!("{}.{:06}", 1_795_219_200 + number / 100, shard);
+            format!("{stamp} [0 10.0.0.{shard}:5000] \"SET\" \"{key}\" \"planted-value\"\n")
+        };
+        (0..1000).map(line).collect::<String>()
+    };
+    let write = |shard: u64| {
+        let path = folder.join(format!("shard-{shard}.log"));
+        fs::write(&path, log(shard)).expect("it can be written");
+        path.display().to_string()
+    };
+    (1..=2).map(write).collect()
+}
+
+#[test]
+fn reports_of_captured_logs_tell_no_key_either() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let logs = captured(folder.path());
+    let secret = folder.path().join("secret").display().to_string();
+    let analyzed = |arguments: &[&str]| {
+        let logs = logs.iter().map(String::as_str);
+        let arguments: Vec<&str> = ["analyze"]
+            .into_iter()
+            .chain(logs)
+            .chain(arguments.iter().copied())
+            .collect();
+        crate::cli::told(&mut crate::cli::hotshard(&arguments))
+    };
+    assert!(analyzed(&[]).contains(PLANTED), "the names are there to be found");
+    for keys in ["hash", "patterns"] {
+        let privacy = ["--privacy.keys", keys, "--privacy.secret-file", &secret];
+        for format in ["table", "json", "csv", "markdown", "html"] {
+            for compared in [&[][..], &["--compare"]] {
+                let told = analyzed(&[&privacy[..], &["-f", format], compared].concat());
+                assert!(
+                    told.ends_with("exit code 0\n") && told.contains("user:{ID}"),
+                    "{keys} {format}: {told}"
+                );
+                check_clean(&format!("analyze -f {format} with {keys}"), told.as_bytes());
+            }
+        }
+    }
+    let hash = ["--privacy.keys", "hash", "--privacy.secret-file", &secret, "-f", "json"];
+    let report = analyzed(&hash);
+    assert_eq!(report, analyzed(&hash), "the secret stays, and so do the names");
+    let json: serde_json::Value =
+        serde_json::from_str(report.trim_end_matches("exit code 0\n")).expect("a report in JSON");
+    // Both files have the key; it is one.
+    let hot = &json["shards"][0]["keys"][0];
+    assert_eq!(hot["count"], 400, "{hot}");
+    assert!(hot["key"].as_str().is_some_and(|key| key.starts_with('#')), "{hot}");
+}
+
 #[test]
 fn what_would_keep_keys_after_all_is_refused() {
     let check = |arguments: &[&str], said: &str| {
@@ -251,6 +314,11 @@ fn what_would_keep_keys_after_all_is_refused() {
         assert!(told.ends_with("exit code 2\n") && told.contains(said), "{told}");
     };
     check(&["demo", "--privacy.keys", "hash"], "privacy.secret_file");
+    check(&["analyze", "-", "--privacy.keys", "hash"], "--privacy.secret-file");
+    check(
+        &["analyze", "-", "--privacy.keys", "none"],
+        "possible values: plain, hash, patterns",
+    );
     check(
         &["demo", "--privacy.keys", "patterns", "--archive.record", "full"],
         "archive.record is full",

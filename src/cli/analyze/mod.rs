@@ -11,6 +11,7 @@ use std::thread;
 
 use anyhow::bail;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use self::input::{Input, Progress};
 use super::{Outcome, UsageError};
@@ -18,7 +19,9 @@ use crate::analysis::keyspec::Commands;
 use crate::analysis::pattern::{Learned, Normaliser, PatternSettings, Rule};
 use crate::analysis::report::{Observation, Report, ReportSettings, Source};
 use crate::analysis::tally::{Tallied, Tally, TallySettings};
+use crate::analysis::veil::{KeyNames, Veil};
 use crate::analysis::window::WindowStats;
+use crate::config::PrivacySettings;
 use crate::model::{GroupId, GroupKey, NodeId, Region, ShardId};
 use crate::render::{Format, Look, render};
 
@@ -47,6 +50,16 @@ pub(super) struct AnalyzeArgs {
     /// A pattern of your own: keys that REGEX matches are called NAME; repeatable, the first that matches counts
     #[arg(long = "patterns.rule", value_name = "REGEX=NAME", value_parser = rule)]
     rules: Vec<Rule>,
+    /// How keys are named: as they are, by a keyed hash, or by their patterns alone
+    #[arg(long = "privacy.keys", value_name = "HOW", default_value = "plain", value_parser = key_names(), env = "HOTSHARD_PRIVACY__KEYS")]
+    key_names: KeyNames,
+    /// The file with the secret of `hash`, the same for all that is to be compared; it is made if there is none
+    #[arg(
+        long = "privacy.secret-file",
+        value_name = "FILE",
+        env = "HOTSHARD_PRIVACY__SECRET_FILE"
+    )]
+    secret_file: Option<PathBuf>,
     /// No progress
     #[arg(short, long)]
     quiet: bool,
@@ -63,11 +76,12 @@ impl AnalyzeArgs {
 const GREETING_MAX: u64 = 16;
 
 const EXAMPLES: &str = "Example:\n  hotshard analyze --compare shard-*.log.gz -f html > report.html\n  \
-    redis-cli -h replica.example monitor | head -n 10000 | hotshard analyze -";
+    redis-cli -h replica.example monitor | head -n 10000 | hotshard analyze -\n  \
+    hotshard analyze --privacy.keys patterns shard-0001.log > to-share.txt";
 
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
     let inputs = Input::all(&args.files)?;
-    let reader = Reader::new(args);
+    let reader = Reader::new(args, args.veil()?);
     let progress = Progress::new(&inputs, args.quiet);
     let tallied = reader.read_all(&inputs, &progress);
     progress.finish();
@@ -98,8 +112,24 @@ impl Window {
     }
 }
 
+impl AnalyzeArgs {
+    /// What names of keys go through.
+    fn veil(&self) -> anyhow::Result<Veil> {
+        let privacy = PrivacySettings {
+            keys: self.key_names,
+            secret_file: self.secret_file.clone(),
+        };
+        if privacy.keys == KeyNames::Hash && privacy.secret_file.is_none() {
+            let text = "--privacy.keys is hash, but --privacy.secret-file doesn't say where the secret is kept; name a file that stays, and it is made";
+            return Err(UsageError(text.into()).into());
+        }
+        Ok(privacy.veil()?)
+    }
+}
+
 /// What every log is read with.
 struct Reader {
+    veil: Veil,
     patterns: PatternSettings,
     tally: TallySettings,
     commands: Arc<Commands>,
@@ -108,8 +138,9 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(args: &AnalyzeArgs) -> Self {
+    fn new(args: &AnalyzeArgs, veil: Veil) -> Self {
         Self {
+            veil,
             patterns: PatternSettings {
                 rules: args.rules.clone(),
                 learn_after: args.learn_after,
@@ -125,7 +156,7 @@ impl Reader {
     }
 
     fn start(&self, learned: &Learned) -> Tally {
-        let mut normaliser = Normaliser::new(&self.patterns, self.seed);
+        let mut normaliser = Normaliser::new(&self.patterns, self.seed).veiled(self.veil.clone());
         normaliser.learn(learned);
         Tally::new(&self.tally, self.commands.clone(), normaliser, self.seed)
     }
@@ -233,6 +264,14 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(0) | Err(_) => Err("it takes a number of at least 1".into()),
         Ok(number) => Ok(number),
     }
+}
+
+fn key_names() -> impl TypedValueParser<Value = KeyNames> {
+    PossibleValuesParser::new(["plain", "hash", "patterns"]).map(|name| match name.as_str() {
+        "hash" => KeyNames::Hash,
+        "patterns" => KeyNames::Patterns,
+        _ => KeyNames::Plain,
+    })
 }
 
 /// The name stands behind the last `=`, so that an expression may hold one.
