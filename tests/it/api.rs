@@ -1,5 +1,6 @@
 //! The description of the API: a sound one by a validator that isn't ours, and true of a running daemon.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
@@ -45,4 +46,31 @@ async fn every_answer_is_as_the_description_says() {
     assert!(output.status.success(), "{asked}{complaint}");
     assert_eq!(asked.lines().count(), 12, "every route that reads is asked: {asked}");
     hotshard.stop().await;
+}
+
+/// The report has a schema of its own; the API's description of it may say less of a field, but knows the same ones.
+#[test]
+fn the_api_describes_every_field_of_a_report() {
+    let read = |path: &str| {
+        let text = std::fs::read_to_string(root().join(path)).expect("it is in the repository");
+        serde_json::from_str::<Value>(&text).expect("it is JSON")
+    };
+    let api = &read("src/export/http/openapi.json")["components"]["schemas"]["Report"];
+    let report = read("docs/report.schema.json");
+    assert_eq!(fields(api), fields(&report));
+}
+
+/// The names of all fields that a schema describes, each with those it stands in.
+fn fields(schema: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    if let Some(properties) = schema["properties"].as_object() {
+        for (name, field) in properties {
+            found.insert(name.clone());
+            found.extend(fields(field).into_iter().map(|inner| format!("{name}.{inner}")));
+        }
+    }
+    if schema["items"].is_object() {
+        found.extend(fields(&schema["items"]));
+    }
+    found
 }
