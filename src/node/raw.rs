@@ -306,6 +306,19 @@ mod tests {
     }
 
     #[test]
+    fn a_command_that_nobody_answered_counts_as_ours() {
+        let account = Account::new();
+        let mut unanswered = Unanswered::of(&account, ["INFO", "ROLE", "CLIENT|ID"]);
+        unanswered.answered(&Value::Okay);
+        let refused = redis::parse_redis_value(b"-NOPERM no permissions\r\n").expect("an error is an answer");
+        unanswered.answered(&refused);
+        assert_eq!(account.total().calls(), 1, "the last one is on its way");
+        drop(unanswered);
+        let counted: Vec<&str> = account.total().commands.into_keys().collect();
+        assert_eq!(counted, ["CLIENT|ID", "INFO"], "what was refused was not executed");
+    }
+
+    #[test]
     fn a_container_is_sent_as_two_words() {
         let command = Command::new("CLIENT|SETNAME").arg("hotshard");
         let sent = command.packed.get_packed_command();
