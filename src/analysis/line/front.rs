@@ -151,12 +151,11 @@ fn has_everyday_rest(line: &[u8; SIGHT]) -> bool {
 #[inline(always)]
 fn address(line: &[u8; SIGHT], close: usize) -> Option<u128> {
     let front = Sixteen::of(line[STAMP..].first_chunk()?);
-    let colons = front.places_of(b':') & ((1 << close) - 1);
+    let back = Sixteen::of(line[STAMP + 16..].first_chunk()?);
+    let colons = (front.places_of(b':') | back.places_of(b':') << 16) & ((1 << close) - 1);
+    let colon = colons.trailing_zeros() as usize;
     // With more than one it isn't IPv4.
-    if colons == 0 || colons & (colons - 1) != 0 {
-        return None;
-    }
-    Some(front.head(colons.trailing_zeros() as usize))
+    (colon < 16 && colons & (colons - 1) == 0).then(|| front.head(colon))
 }
 
 #[cfg(test)]
@@ -217,6 +216,7 @@ mod tests {
         check(&format!("{STAMP} [0 10.0.0.9:35656]\"GET\" \"k\""), None);
         check(&format!("{STAMP} [0 10.0.0.9] \"GET\" \"k\""), None);
         check(&format!("{STAMP} [0 1:2:3] \"GET\" \"k\""), None);
+        check(&format!("{STAMP} [0 1x7.0.0.1:3565 [0 1:1] \"GET\" \"k\""), None);
         check(&format!("{STAMP} [0  lua] \"GET\" \"k\""), None);
     }
 }
