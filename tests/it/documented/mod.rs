@@ -183,7 +183,8 @@ fn expected(line: &str) -> &'static [&'static str] {
         ["hotshard", "query", ..] => &["user:"],
         ["hotshard", "endpoints", .., "monitor-cmd"] => &["redis-cli -h 127.0.0.1 -p"],
         ["hotshard", "endpoints" | "check", ..] => &["orders"],
-        ["hotshard", "analyze", .., "report.html"] => &[],
+        // They write into a file.
+        ["hotshard", "analyze", .., "report.html" | "to-share.txt"] => &[],
         [.., "hotshard", "analyze", _] | ["hotshard", "analyze", ..] => &["user:{ID}"],
         _ => &[],
     }
