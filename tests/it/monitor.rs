@@ -217,7 +217,7 @@ async fn one_round_names_the_hot_shard_and_the_cause() {
     check_gone(&cluster).await;
 }
 
-/// Every line that was read is in the archive.
+/// Every line with a client's command is in the archive; what hotshard asks and what replication adds for its own sake are not.
 fn check_archive(run: &Run, hot: &str) {
     let query = |sql: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_hotshard"))
@@ -235,12 +235,9 @@ fn check_archive(run: &Run, hot: &str) {
             .expect("hotshard starts");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    let lines = run.data()["totals"]["lines"].as_u64().expect("a number");
+    let commands = run.data()["totals"]["commands"].as_u64().expect("a number");
     let kept = query("SELECT count(*) AS n FROM monitor_logs WHERE args IS NULL");
-    assert!(
-        kept.contains(&lines.to_string()),
-        "{lines} lines were read, {kept} are kept"
-    );
+    assert_eq!(kept.lines().last(), Some(commands.to_string().as_str()), "{kept}");
     let sessions = query("SELECT num_shards, cluster_id FROM monitoring_sessions");
     assert!(sessions.contains("3,orders"), "{sessions}");
     let top = query("SELECT key FROM monitor_logs GROUP BY key ORDER BY count(*) DESC LIMIT 1");
