@@ -37,7 +37,7 @@ use crate::render::{Format, render};
 pub(super) struct MonitorArgs {
     #[command(flatten)]
     target: Target,
-    /// Keep every line that was read, up to archive.rows-per-window-max of each window, in an SQLite file
+    /// Keep every command that was seen, up to archive.rows-per-window-max of each window, in an SQLite file
     #[arg(long)]
     save_to_db: bool,
     /// That file
