@@ -3,6 +3,8 @@
 mod live;
 mod log;
 mod process;
+#[path = "../traffic/mod.rs"]
+mod traffic;
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write, stdout};
