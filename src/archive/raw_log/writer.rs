@@ -1,32 +1,22 @@
-//! The lines of windows as MONITOR showed them, in compressed files: written by one thread behind a queue that makes no reader wait.
+//! The thread's part of raw logs: pieces of streams become lines, lines become compressed files.
 //!
-//! Unless values are asked for, a line keeps its command and its keys; every other argument becomes `?`. What doesn't fit (a full
-//! queue, a full disk, a line without end) is left out and counted.
+//! It refuses to know who hands the pieces in, and when a window is over other than by being told.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::path::Path;
+use std::sync::mpsc::Receiver;
 
-use chrono::DateTime;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use memchr::memchr;
 
-use super::disk;
-use super::elision::elide;
-use crate::analysis::keyspec::Commands;
-use crate::analysis::pattern::{Normaliser, PatternSettings};
-use crate::analysis::veil::Veil;
-use crate::model::{Bytes, ShardId, Timestamp};
-
-/// How many pieces of streams may wait; a piece is at most what a reader takes at once, so this bounds what they hold.
-const WAITING_MAX: usize = 256;
+use super::{Piece, RawSettings, RawSummary};
+use crate::analysis::pattern::Normaliser;
+use crate::archive::disk;
+use crate::archive::elision::elide;
 
 /// Bytes of a line that are kept: enough for the head and long keys.
 const KEYS_BYTES_MAX: usize = 16 * 1024;
@@ -34,7 +24,7 @@ const KEYS_BYTES_MAX: usize = 16 * 1024;
 /// The same where values are kept too.
 const FULL_BYTES_MAX: usize = 1024 * 1024;
 
-/// A file ends after so many bytes, before they are compressed.
+/// Of a file, before it is compressed.
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// How often the disk's free space is looked at, in bytes written.
@@ -43,186 +33,16 @@ const LOOKED_AFTER: u64 = 4 * 1024 * 1024;
 /// No window has more files than this.
 const FILES_MAX: usize = 10_000;
 
-/// How raw logs are kept.
-#[derive(Clone, Debug)]
-pub struct RawSettings {
-    /// The folder.
-    pub folder: PathBuf,
-    /// Whether arguments that aren't keys are kept.
-    pub with_values: bool,
-    /// With less free space than this on the disk, nothing more is written.
-    pub free_space_min: Bytes,
-    /// Which arguments are keys.
-    pub commands: Arc<Commands>,
-    /// How keys become patterns.
-    pub patterns: PatternSettings,
-    /// How keys are named.
-    pub veil: Veil,
-    /// Seeds the tables: keys are an attacker's choice.
-    pub seed: u64,
-}
-
-/// Where windows hand in what they read. Clones lead to the same thread.
-#[derive(Clone, Debug)]
-pub struct RawLogs {
-    queue: SyncSender<Piece>,
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    windows: AtomicU64,
-    dropped: AtomicU64,
-}
-
-/// The thread that writes.
-#[derive(Debug)]
-pub struct RawThread {
-    thread: JoinHandle<RawSummary>,
-    shared: Arc<Shared>,
-}
-
-/// What was written, and what wasn't.
-#[derive(Debug, Default)]
-pub struct RawSummary {
-    /// The files.
-    pub files: Vec<PathBuf>,
-    /// Lines in them.
-    pub lines: u64,
-    /// Lines whose end was left out because they were too long.
-    pub cut_lines: u64,
-    /// Lines that aren't MONITOR's, left out because what is a value in them can't be told.
-    pub unreadable_lines: u64,
-    /// Bytes that were left out because the queue was full.
-    pub dropped_bytes: Bytes,
-    /// Why writing ended early, if it did.
-    pub trouble: Option<String>,
-}
-
-/// The stream of one window on its way to its file.
-#[derive(Debug)]
-pub struct RawLog {
-    window: u64,
-    logs: RawLogs,
-    /// Something was left out, so what comes next may begin within a line.
-    torn: bool,
-}
-
-#[derive(Debug)]
-enum Piece {
-    Begun { window: u64, stem: String },
-    Bytes { window: u64, bytes: Box<[u8]>, torn: bool },
-    Over { window: u64 },
-}
-
-/// The part of a file's name that says what it is of: the name, without what a path could be made of, and the time in UTC.
-pub fn file_stem(name: &str, at: Timestamp) -> String {
-    let harmless = |letter: char| match letter {
-        letter if letter.is_ascii_alphanumeric() || "-_.".contains(letter) => letter,
-        _ => '_',
-    };
-    let plain: String = name.chars().map(harmless).take(100).collect();
-    let plain = plain.trim_start_matches('.');
-    let seconds = i64::try_from(at.0 / 1_000_000).unwrap_or_default();
-    let time = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
-    format!("{plain}_{}", time.format("%Y%m%d_%H%M%S"))
-}
-
-impl RawLogs {
-    /// Makes the folder and starts the thread.
-    pub fn start(settings: RawSettings) -> io::Result<(Self, RawThread)> {
-        fs::create_dir_all(&settings.folder)?;
-        let (queue, waiting) = sync_channel(WAITING_MAX);
-        let shared = Arc::new(Shared::default());
-        let names = Normaliser::new(&settings.patterns, settings.seed).veiled(settings.veil.clone());
-        let mut writer = Writer {
-            settings,
-            names,
-            streams: HashMap::new(),
-            summary: RawSummary::default(),
-            unlooked: LOOKED_AFTER,
-        };
-        let thread = Builder::new()
-            .name("raw-log".into())
-            .spawn(move || writer.run(&waiting))?;
-        let logs = Self {
-            queue,
-            shared: Arc::clone(&shared),
-        };
-        Ok((logs, RawThread { thread, shared }))
-    }
-
-    /// The log of a window that opens now.
-    pub fn begin(&self, shard: &ShardId, at: Timestamp) -> RawLog {
-        let window = self.shared.windows.fetch_add(1, Ordering::Relaxed);
-        let stem = file_stem(shard.as_str(), at);
-        let mut log = RawLog {
-            window,
-            logs: self.clone(),
-            torn: false,
-        };
-        log.send(Piece::Begun { window, stem });
-        log
-    }
-}
-
-impl RawLog {
-    /// Takes the next bytes of the stream; it never waits.
-    pub fn feed(&mut self, bytes: &[u8]) {
-        let (window, torn) = (self.window, self.torn);
-        self.torn = false;
-        self.send(Piece::Bytes {
-            window,
-            bytes: bytes.into(),
-            torn,
-        });
-    }
-
-    /// Whether what was last handed in found no room.
-    pub fn is_full(&self) -> bool {
-        self.torn
-    }
-
-    fn send(&mut self, piece: Piece) {
-        let (Err(TrySendError::Full(piece)) | Err(TrySendError::Disconnected(piece))) = self.logs.queue.try_send(piece)
-        else {
-            return;
-        };
-        self.torn = true;
-        if let Piece::Bytes { bytes, .. } = piece {
-            let length = bytes.len() as u64;
-            self.logs.shared.dropped.fetch_add(length, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for RawLog {
-    fn drop(&mut self) {
-        let window = self.window;
-        // If it doesn't fit, the file is ended with the thread.
-        self.send(Piece::Over { window });
-    }
-}
-
-impl RawThread {
-    /// Waits until all is written; every [`RawLogs`] must be gone by then.
-    pub fn join(self) -> RawSummary {
-        let mut summary = self.thread.join().unwrap_or_else(|_| RawSummary {
-            trouble: Some("the thread that writes raw logs panicked".to_owned()),
-            ..RawSummary::default()
-        });
-        summary.dropped_bytes = Bytes(self.shared.dropped.load(Ordering::Relaxed));
-        summary
-    }
-}
-
-struct Writer {
+/// All windows' files.
+pub(super) struct Writer {
     settings: RawSettings,
     names: Normaliser,
     streams: HashMap<u64, Stream>,
     summary: RawSummary,
     /// Bytes written since the free space was looked at.
     unlooked: u64,
+    /// A file ends after so many bytes, before they are compressed.
+    file_bytes_max: u64,
 }
 
 /// One window's lines.
@@ -239,7 +59,19 @@ struct Stream {
 }
 
 impl Writer {
-    fn run(&mut self, waiting: &Receiver<Piece>) -> RawSummary {
+    pub(super) fn new(settings: RawSettings) -> Self {
+        Self {
+            names: Normaliser::new(&settings.patterns, settings.seed).veiled(settings.veil.clone()),
+            settings,
+            streams: HashMap::new(),
+            summary: RawSummary::default(),
+            unlooked: LOOKED_AFTER,
+            file_bytes_max: FILE_BYTES_MAX,
+        }
+    }
+
+    /// Writes what comes, until nobody is left who could send something.
+    pub(super) fn run(&mut self, waiting: &Receiver<Piece>) -> RawSummary {
         while let Ok(piece) = waiting.recv() {
             if self.summary.trouble.is_some() {
                 continue;
@@ -289,6 +121,9 @@ impl Writer {
         while let Some(end) = memchr(b'\n', bytes) {
             stream.grow(&bytes[..end], line_max);
             bytes = &bytes[end + 1..];
+            if stream.written >= self.file_bytes_max {
+                finish(stream, &mut self.summary);
+            }
             stream.end_line(&self.settings, &mut self.names, &mut self.summary)?;
         }
         stream.grow(bytes, line_max);
@@ -345,9 +180,6 @@ impl Stream {
             return Ok(());
         };
         kept.push(b'\n');
-        if self.written >= FILE_BYTES_MAX {
-            finish(self, summary);
-        }
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(create(&settings.folder, &self.stem, summary)?),
@@ -395,12 +227,19 @@ fn create(folder: &Path, stem: &str, summary: &mut RawSummary) -> io::Result<GzE
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Read;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
 
     use flate2::read::GzDecoder;
 
     use super::*;
+    use crate::analysis::keyspec::Commands;
+    use crate::analysis::pattern::PatternSettings;
+    use crate::analysis::veil::Veil;
+    use crate::archive::RawLogs;
+    use crate::model::{Bytes, Timestamp};
 
     const LINE: &str = "+1795202082.056681 [0 10.0.0.9:35656] \"SET\" \"a\" \"secret\"\r\n";
 
@@ -463,18 +302,30 @@ mod tests {
     #[test]
     fn what_follows_a_gap_begins_at_the_next_line() {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
-        let mut writer = Writer {
-            settings: settings(folder.path(), true),
-            names: Normaliser::new(&PatternSettings::default(), 7),
-            streams: HashMap::from([(0, Stream::new("a".into()))]),
-            summary: RawSummary::default(),
-            unlooked: 0,
-        };
+        let mut writer = Writer::new(settings(folder.path(), true));
+        writer.streams.insert(0, Stream::new("a".into()));
         writer.bytes(0, b"one\ntw", false).expect("it is written");
         writer.bytes(0, b"ee\nfour\n", true).expect("it is written");
         let mut stream = writer.streams.remove(&0).expect("it is there");
         finish(&mut stream, &mut writer.summary);
         assert_eq!(text(&writer.summary.files[0]), "one\nfour\n");
+    }
+
+    #[test]
+    fn a_file_that_has_grown_large_is_ended_and_another_begun() {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let mut writer = Writer::new(settings(folder.path(), true));
+        writer.file_bytes_max = 8;
+        writer.streams.insert(0, Stream::new("a".into()));
+        for line in ["one\n", "two\n", "three\n", "four\n"] {
+            writer.bytes(0, line.as_bytes(), false).expect("it is written");
+        }
+        let mut stream = writer.streams.remove(&0).expect("it is there");
+        finish(&mut stream, &mut writer.summary);
+        let files = &writer.summary.files;
+        let names: Vec<_> = files.iter().filter_map(|path| path.file_name()).collect();
+        assert_eq!(names, ["a.log.gz", "a_2.log.gz"]);
+        assert_eq!([text(&files[0]), text(&files[1])], ["one\ntwo\n", "three\nfour\n"]);
     }
 
     #[test]
@@ -490,16 +341,5 @@ mod tests {
         let trouble = summary.trouble.expect("it is told");
         assert!(trouble.contains("archive.free_space_min"), "{trouble}");
         assert_eq!(summary.files, Vec::<PathBuf>::new());
-    }
-
-    #[test]
-    fn a_name_in_a_file_name_leads_nowhere_else() {
-        let check = |name: &str, expected: &str| {
-            assert_eq!(file_stem(name, Timestamp(0)), format!("{expected}_19700101_000000"))
-        };
-        check("orders", "orders");
-        check("../../etc/passwd", "_.._etc_passwd");
-        check("[fd00::7]:6379", "_fd00__7__6379");
-        check("..", "");
     }
 }
