@@ -197,11 +197,7 @@ impl Conductor {
         let snapshot = self.ledger.snapshot(now);
         let known = snapshot.groups.iter().find(|known| &known.key == group);
         for shard in known.into_iter().flat_map(|known| &known.shards) {
-            self.ledger.apply(&Event::WindowSkipped {
-                group: group.clone(),
-                shard: shard.id.clone(),
-                reason: skip.kind(),
-            });
+            self.ledger.apply(&skipped(group, &shard.id, skip));
         }
     }
 
@@ -216,11 +212,7 @@ impl Conductor {
     fn begin(&mut self, group: &GroupSnapshot, now: Timestamp) -> Vec<Action> {
         let begun = self.rounds.begin(group, now);
         for (shard, skip) in begun.skipped {
-            self.ledger.apply(&Event::WindowSkipped {
-                group: group.key.clone(),
-                shard,
-                reason: skip.kind(),
-            });
+            self.ledger.apply(&skipped(&group.key, &shard, skip));
         }
         // No shard gets a window: the round is over before it began, and what the counters say is all there is.
         if !self.rounds.is_running(&group.key) {
@@ -233,11 +225,7 @@ impl Conductor {
         self.ledger.apply(&Event::Paused(paused));
         let waited = self.rounds.pause(paused);
         for plan in &waited {
-            self.ledger.apply(&Event::WindowSkipped {
-                group: plan.group.clone(),
-                shard: plan.shard.clone(),
-                reason: Skip::Paused.kind(),
-            });
+            self.ledger.apply(&skipped(&plan.group, &plan.shard, Skip::Paused));
         }
         // A group whose windows all waited for others' room has no window left that would end its round.
         let groups: BTreeSet<&GroupKey> = waited.iter().map(|plan| &plan.group).collect();
@@ -296,6 +284,15 @@ fn is_hot(shard: &ShardSnapshot) -> bool {
     [shard.commands.status, shard.bytes_out.status, shard.cpu.status]
         .into_iter()
         .any(Status::is_hot)
+}
+
+fn skipped(group: &GroupKey, shard: &ShardId, skip: Skip) -> Event {
+    Event::WindowSkipped {
+        group: group.clone(),
+        shard: shard.clone(),
+        reason: skip.kind(),
+        text: skip.to_string(),
+    }
 }
 
 fn open(plans: Vec<WindowPlan>) -> Vec<Action> {

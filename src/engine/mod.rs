@@ -339,7 +339,11 @@ impl Engine {
     fn open(&mut self, plan: WindowPlan) {
         let (events, reading, stop) = (self.events.clone(), self.plan.reading.clone(), self.stop.subscribe());
         let Some(poller) = self.pollers.get(&(plan.group.clone(), plan.node.clone())) else {
-            let skipped = skipped(&plan, "node_gone");
+            let skipped = skipped(
+                &plan,
+                "node_gone",
+                "its node left the group before its turn came".to_owned(),
+            );
             self.take(Happening::Told(skipped));
             return;
         };
@@ -536,21 +540,23 @@ fn start(watched: Watched, poller: poller::Poller, events: &mpsc::Sender<Event>,
 fn refused(plan: &WindowPlan, error: &NoWindow) -> Event {
     warn!(group = %plan.group, shard = %plan.shard, node = %plan.node, "no window: {error}");
     if let NoWindow::Unguarded(Unguarded::Refused(refusal)) = error {
-        return skipped(plan, refusal.kind());
+        return skipped(plan, refusal.kind(), refusal.to_string());
     }
     Event::WindowFailed {
         group: plan.group.clone(),
         shard: plan.shard.clone(),
         node: plan.node.clone(),
         reason: error.kind(),
+        text: error.to_string(),
     }
 }
 
-fn skipped(plan: &WindowPlan, reason: &'static str) -> Event {
+fn skipped(plan: &WindowPlan, reason: &'static str, text: String) -> Event {
     Event::WindowSkipped {
         group: plan.group.clone(),
         shard: plan.shard.clone(),
         reason,
+        text,
     }
 }
 

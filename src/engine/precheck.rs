@@ -51,7 +51,10 @@ pub enum Refusal {
     #[error("a full synchronisation is under way; the next round tries again")]
     Syncing,
     /// The replica has lost its primary.
-    #[error("the replica's link to its primary is down, so it does not see the shard's writes; look at the primary")]
+    #[error(
+        "the replica's link to its primary is down, so it does not see the shard's writes; set monitor.nodes = \
+         \"replica-or-primary\" (--use-primary) to look at the primary"
+    )]
     Unlinked,
     /// Keys go already.
     #[error("the server is evicting keys; give it more memory, or a window would cost it keys")]
@@ -68,7 +71,7 @@ pub enum Refusal {
         max: Bytes,
     },
     /// Somebody else reads MONITOR.
-    #[error("another client reads MONITOR already ({0}); end it, or wait for its end")]
+    #[error("another client reads MONITOR already ({0}); end it (CLIENT KILL ADDR {0}), or wait for its end")]
     OtherMonitor(String),
     /// The engine is busy.
     #[error("the engine uses {:.0} % of a core, over guards.cpu_max; a window would slow it down further", .0.0 * 100.0)]

@@ -100,21 +100,27 @@ impl Skip {
 impl fmt::Display for Skip {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Disabled => "windows are switched off; set monitor.enabled",
-            Self::Paused => "windows were stopped before its turn came",
-            Self::RoundRunning => "the last round still runs",
-            Self::NoNodeUp => "none of its nodes answers",
+            Self::Disabled => "windows are switched off; set monitor.enabled = true",
+            Self::Paused => "windows were stopped before its turn came; the next round looks, unless they are paused still",
+            Self::RoundRunning => "the last round still runs; give rounds more time in monitor.schedule, or shorten monitor.window",
+            Self::NoNodeUp => "none of its nodes answers; `hotshard check --connect` says why",
             Self::NoReplica => {
-                "it has no replica that answers, and primaries are left alone; set monitor.nodes (--use-primary) to allow them"
+                "it has no replica that answers, and primaries are left alone; set monitor.nodes = \"replica-or-primary\" (--use-primary) \
+                 to look at them"
             }
-            Self::NoPrimary => "it has no primary that answers; look at a replica",
+            Self::NoPrimary => "it has no primary that answers; set monitor.nodes = \"replica\" to look at its replicas",
             Self::ReplicaUnlinked => {
-                "the replica's link to its primary is down, so it does not see the shard's writes; look at the primary"
+                "the replica's link to its primary is down, so it does not see the shard's writes; set monitor.nodes = \
+                 \"replica-or-primary\" (--use-primary) to look at the primary"
             }
-            Self::BackingOff => "the last window on its node failed or did harm; the node is left alone for a while",
-            Self::CircuitOpen => "several windows on its node failed or did harm; the node is left alone",
-            Self::JustStarted => "hotshard has only just started",
-            Self::NoMonitor => "none of its nodes offers MONITOR",
+            Self::BackingOff => {
+                "the last window on its node failed or did harm, so the node is left alone for a while; the log says what happened"
+            }
+            Self::CircuitOpen => {
+                "several windows on its node failed or did harm, so it is seldom tried again; the log says what happened"
+            }
+            Self::JustStarted => "hotshard has only just started; the next round looks",
+            Self::NoMonitor => "none of its nodes offers MONITOR; its counters are all there is",
         })
     }
 }

@@ -158,12 +158,16 @@ fn node(group: &GroupKey, shard: &ShardId, index: usize, commands: f64) -> NodeS
     }
 }
 
+/// Why a shard had no window in the last round.
+pub(super) const ABSENCE: &str = "memory is nearly full; give the server more memory";
+
 fn windows(group: &GroupKey, shard: &ShardId, hot: bool, rate: f64) -> WindowTotals {
     let commands = (rate * 10.0) as u64;
     let stats = stats(commands, hot);
     WindowTotals {
         ended: [(WindowEnd::Duration, 12), (WindowEnd::ReplicationLag, 1)].into(),
         skipped: [("memory", 1)].into(),
+        absence: Some(ABSENCE.into()),
         active: u64::from(hot),
         observed: Duration::from_secs(130),
         observed_commands: stats

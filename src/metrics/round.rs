@@ -100,10 +100,9 @@ fn reading<Unit: Copy>(signal: &SignalSnapshot<Unit>, number: fn(Unit) -> f64) -
 
 /// Why there is no window, as far as it is known.
 fn unseen(shard: &ShardSnapshot) -> String {
-    let reasons: Vec<&str> = shard.windows.skipped.keys().copied().collect();
-    match (shard.windows.active, reasons.is_empty()) {
-        (0, true) => "no window has been due yet".to_owned(),
-        (0, false) => format!("windows were skipped: {}", reasons.join(", ")),
-        _ => "its first window is open".to_owned(),
+    match &shard.windows.absence {
+        _ if shard.windows.active > 0 => "its first window is open".to_owned(),
+        Some(absence) => absence.to_string(),
+        None => "no window has been due yet; monitor.schedule says when one is".to_owned(),
     }
 }

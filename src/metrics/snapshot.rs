@@ -214,6 +214,8 @@ pub struct WindowTotals {
     pub ended: BTreeMap<WindowEnd, u64>,
     /// Windows that weren't opened, by reason.
     pub skipped: BTreeMap<&'static str, u64>,
+    /// Why the last round had no window here, in a sentence that says what would help; `None` if it had one.
+    pub absence: Option<Arc<str>>,
     /// Windows open now.
     pub active: u64,
     /// Time observed.

@@ -59,7 +59,9 @@ pub enum TapError {
     #[error(transparent)]
     Link(#[from] LinkError),
     /// The node says it is a primary.
-    #[error("{0} is a primary, and MONITOR slows a primary down; set monitor.nodes (--use-primary) to allow it")]
+    #[error(
+        "{0} is a primary, and MONITOR slows a primary down; set monitor.nodes = \"primary\" (--use-primary) to allow it"
+    )]
     Primary(Endpoint),
     /// The server knows no MONITOR.
     #[error("{0} has no MONITOR: it is renamed, or this service does not offer it; leave the node to signals alone")]

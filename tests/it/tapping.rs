@@ -64,7 +64,7 @@ async fn a_primary_is_not_tapped_unless_allowed() {
         &Credentials::none(),
         TapSettings::default(),
         "primary",
-        "HERE is a primary, and MONITOR slows a primary down; set monitor.nodes (--use-primary) to allow it",
+        "HERE is a primary, and MONITOR slows a primary down; set monitor.nodes = \"primary\" (--use-primary) to allow it",
     )
     .await;
     let pair = Cluster::disabled(Server::redis(), 1).await;

@@ -6,7 +6,6 @@ use tokio::task::JoinSet;
 
 use crate::analysis::report::Missing;
 use crate::engine::live::{LiveWindow, Stage};
-use crate::engine::round::Skip;
 use crate::metrics::snapshot::{GroupSnapshot, ShardSnapshot};
 use crate::model::{GroupKey, ShardId};
 use crate::node::survey::Reach;
@@ -29,9 +28,6 @@ impl Absence {
             match window.map(|window| &window.stage) {
                 Some(Stage::Refused(reason)) => missing.reason.clone_from(reason),
                 _ => {
-                    if let Some(skip) = skip(shard) {
-                        missing.reason = skip.to_string();
-                    }
                     if let Some((reach, node)) = self.reaches.get(&group.key).zip(silent(shard)) {
                         let reach = reach.clone();
                         asked.spawn(async move { (place, reach.link(&node).await.err()) });
@@ -46,11 +42,6 @@ impl Absence {
             }
         }
     }
-}
-
-fn skip(shard: &ShardSnapshot) -> Option<Skip> {
-    let is_it = |skip: &&Skip| shard.windows.skipped.contains_key(skip.kind());
-    Skip::ALL.iter().find(is_it).copied()
 }
 
 /// Where a node of the shard should be, if none of them answers.

@@ -1,12 +1,17 @@
 //! Messages as somebody reads them who typed flags: the rest of the program names settings.
 
 /// What is said elsewhere, and here; the longer first.
-const SAID: [(&str, &str); 9] = [
+const SAID: [(&str, &str); 11] = [
     ("set tls.enabled = true (--tls)", "add --tls"),
     ("set tls.enabled = false (--no-tls)", "leave out --tls, or add --no-tls"),
     (
-        "set monitor.nodes (--use-primary) to allow",
-        "add --use-primary to allow",
+        "set monitor.nodes = \"replica-or-primary\" (--use-primary)",
+        "add --use-primary",
+    ),
+    ("set monitor.nodes = \"primary\" (--use-primary)", "add --use-primary"),
+    (
+        "give rounds more time in monitor.schedule, or shorten monitor.window",
+        "shorten --duration",
     ),
     (
         "set auth.password_env or auth.password_file (and auth.username for RBAC)",
@@ -32,9 +37,10 @@ pub(super) fn as_typed(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::discovery::elasticache::AwsError;
+    use crate::engine::precheck::Refusal;
     use crate::engine::round::Skip;
     use crate::model::Endpoint;
-    use crate::node::LinkError;
+    use crate::node::{LinkError, TapError};
 
     #[test]
     fn every_message_is_met_as_it_is_written_elsewhere() {
@@ -50,5 +56,9 @@ mod tests {
         check(LinkError::AuthRequired(node()).to_string(), "--password-file");
         check(AwsError::NoRegion.to_string(), "--region");
         check(Skip::NoReplica.to_string(), "--use-primary");
+        check(Skip::ReplicaUnlinked.to_string(), "--use-primary");
+        check(Refusal::Unlinked.to_string(), "--use-primary");
+        check(TapError::Primary(node()).to_string(), "--use-primary");
+        check(Skip::RoundRunning.to_string(), "--duration");
     }
 }

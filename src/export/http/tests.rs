@@ -458,7 +458,7 @@ async fn a_groups_last_windows_are_a_report() {
     let report: serde_json::Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!(report["shards"][0]["shard"], "0002");
     assert_eq!(report["shards"][0]["status"]["cpu"], "very_hot");
-    assert_eq!(report["missing"][0]["reason"], "windows were skipped: memory");
+    assert_eq!(report["missing"][0]["reason"], fabricated::ABSENCE);
     assert_eq!(stage.get("/api/v1/groups/none/report").await.0, StatusCode::NOT_FOUND);
 }
 

@@ -65,6 +65,8 @@ pub enum Event {
         shard: ShardId,
         /// The metric label.
         reason: &'static str,
+        /// The same for people, with a cure.
+        text: String,
     },
     /// Every window of a group's round is over.
     RoundEnded(GroupKey),
@@ -78,6 +80,8 @@ pub enum Event {
         node: NodeId,
         /// The metric label.
         reason: &'static str,
+        /// The same for people, with a cure.
+        text: String,
     },
     /// Windows on a node failed or did harm so often that it is left alone, or one went well again.
     Circuit {

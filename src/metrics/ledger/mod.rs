@@ -166,14 +166,20 @@ impl Ledger {
                     .into_iter()
                     .for_each(|node| node.set_circuit(*open));
             }
-            Event::WindowSkipped { group, shard, reason } => self.window_skipped(group, shard, reason),
+            Event::WindowSkipped {
+                group,
+                shard,
+                reason,
+                text,
+            } => self.window_skipped(group, shard, (reason, text)),
             Event::WindowFailed {
                 group,
                 shard,
                 node,
                 reason,
+                text,
             } => {
-                self.window_skipped(group, shard, reason);
+                self.window_skipped(group, shard, (reason, text));
                 self.node(group, node)
                     .into_iter()
                     .for_each(|node| node.window_failed(reason));
@@ -205,10 +211,10 @@ impl Ledger {
         }
     }
 
-    fn window_skipped(&mut self, group: &GroupKey, shard: &ShardId, reason: &'static str) {
+    fn window_skipped(&mut self, group: &GroupKey, shard: &ShardId, (reason, text): (&'static str, &str)) {
         self.shard(group, shard)
             .into_iter()
-            .for_each(|shard| shard.windows.skipped(reason));
+            .for_each(|shard| shard.windows.skipped(reason, text));
     }
 
     fn window_closed(&mut self, window: &Arc<ClosedWindow>) {

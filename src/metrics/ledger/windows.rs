@@ -48,8 +48,9 @@ impl WindowAccount {
         self.totals.active += 1;
     }
 
-    pub(super) fn skipped(&mut self, reason: &'static str) {
+    pub(super) fn skipped(&mut self, reason: &'static str, text: &str) {
         *self.totals.skipped.entry(reason).or_default() += 1;
+        self.totals.absence = Some(text.into());
         self.skipped_last = Some(reason);
     }
 
@@ -59,6 +60,7 @@ impl WindowAccount {
 
     pub(super) fn closed(&mut self, window: &Arc<ClosedWindow>) {
         self.skipped_last = None;
+        self.totals.absence = None;
         let stats = &window.stats;
         let totals = &mut self.totals;
         totals.active = totals.active.saturating_sub(1);

@@ -132,6 +132,7 @@ fn a_node_without_monitor_is_told_by_the_window_that_failed() {
             shard: shard_of("a-1"),
             node: NodeId::from("a-1"),
             reason,
+            text: String::new(),
         });
         world.node("a-1").sources.monitor
     };
@@ -162,7 +163,7 @@ fn commands_past_the_limit_and_what_is_only_estimated_are_other() {
     account.closed(&Arc::new(closed("a-1", Timestamp(10_000_000), 10, stats.clone())));
     account.opened();
     account.closed(&Arc::new(closed("a-1", Timestamp(30_000_000), 10, stats)));
-    account.skipped("no_replica");
+    account.skipped("no_replica", "it has none");
     let totals = account.snapshot();
     let commands: Vec<_> = totals
         .observed_commands
@@ -216,4 +217,23 @@ fn shares_are_those_of_the_last_window_and_of_few_names() {
     assert_eq!(slot_shares, BTreeMap::from([(slot(7), Ratio(0.6))]));
     assert_eq!(key_shares, BTreeMap::from([(Arc::from("hot"), Ratio(0.5))]));
     assert!(client_shares.is_empty(), "nobody asked for clients");
+}
+
+#[test]
+fn a_shard_without_a_window_says_why_until_it_has_one() {
+    let mut account = super::super::windows::WindowAccount::new(&LimitSettings::default());
+    account.skipped("memory", "memory is nearly full; give the server more");
+    account.skipped("cpu", "the engine is busy; look at a quieter time");
+    assert_eq!(
+        account.snapshot().absence.as_deref(),
+        Some("the engine is busy; look at a quieter time"),
+        "the last round's reason counts"
+    );
+    account.closed(&Arc::new(closed(
+        "a-1",
+        Timestamp(10_000_000),
+        10,
+        WindowStats::default(),
+    )));
+    assert_eq!(account.snapshot().absence, None);
 }
