@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::snapshot::{GroupSnapshot, ShardSnapshot, SignalSnapshot};
-use crate::analysis::diagnosis::{CommandCost, Seen, ShardEvidence, diagnose};
+use crate::analysis::diagnosis::{CommandCost, Seen, ShardEvidence, Streamed, diagnose};
 use crate::analysis::report::{Missing, Observation, Report, ReportSettings, SignalFigures, SignalReading, Source};
 use crate::analysis::slot_stats::SlotLoad;
 use crate::model::ShardId;
@@ -22,6 +22,8 @@ pub struct Circumstances {
     pub slot_loads: Arc<[SlotLoad]>,
     /// Whether somebody else reads a MONITOR stream.
     pub other_monitor: bool,
+    /// What such a stream of its busiest node is made of.
+    pub streamed: Option<Streamed>,
 }
 
 /// The report of a group, compared with the one before.
@@ -78,6 +80,7 @@ fn evidence<'a>(shard: &'a ShardSnapshot, circumstances: &'a Circumstances) -> S
         // Where it is the node that was to be looked at, there was no window.
         other_monitor: circumstances.other_monitor
             || (shard.windows.last.as_deref()).is_some_and(|window| window.stats.testimony.other_monitor),
+        streamed: circumstances.streamed,
     }
 }
 

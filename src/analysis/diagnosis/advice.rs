@@ -36,7 +36,7 @@ pub(super) fn of(suspect: &Suspect, resharding_helps: Option<bool>) -> Vec<Strin
         Cause::Pubsub => vec!["publish less or to fewer subscribers; with many shards use sharded channels (SPUBLISH)".to_owned()],
         Cause::SlotOwnership => vec!["move slots to the other shards: an online resharding that balances them needs no new shard".to_owned()],
         Cause::Unexplained if subject == "coverage" => vec![
-            "let a window look at the node that serves this traffic: monitor.nodes = \"primary\" or \"replica-or-primary\", if the primary can bear it".to_owned(),
+            "let a window look at the node that serves this traffic: monitor.nodes = \"primary\" (--use-primary), if the primary can bear it".to_owned(),
         ],
         Cause::Unexplained => vec!["look again with a longer window, when the shard is at its hottest".to_owned()],
     };

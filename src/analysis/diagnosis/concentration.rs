@@ -11,7 +11,7 @@ use super::{EXPLAINED_MIN, SHARE_MIN};
 use crate::model::Slot;
 
 /// The narrower cause is named if it accounts for at least this part of what the broadest accounts for.
-const NARROWER_MIN: f64 = 0.7;
+pub(super) const NARROWER_MIN: f64 = 0.7;
 
 /// What isn't a name.
 const NAMELESS: [&str; 2] = ["other", "lua"];

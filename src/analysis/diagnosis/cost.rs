@@ -7,10 +7,10 @@ use super::words::{per_second, percent};
 use super::{EXPLAINED_MIN, SHARE_MIN};
 
 /// A command that takes this many seconds keeps everybody else waiting.
-const LONG: f64 = 0.001;
+pub(super) const LONG: f64 = 0.001;
 
 /// So many times what a command costs in the other shards on average is expensive, too.
-const TIMES_USUAL: f64 = 10.0;
+pub(super) const TIMES_USUAL: f64 = 10.0;
 
 /// The command whose CPU time is here and not elsewhere, if each of its calls takes long. One that reads the fat replies is them.
 pub(super) fn expensive_command(compared: &Comparison<'_>, fat: Option<&Suspect>) -> Option<Suspect> {

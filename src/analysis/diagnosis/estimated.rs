@@ -9,10 +9,10 @@ use crate::analysis::bandwidth::OutputEstimate;
 use crate::model::Bytes;
 
 /// Replies of a pattern are fat if they are so many times the usual reply of the other shards.
-const FATTER: f64 = 2.0;
+pub(super) const FATTER: f64 = 2.0;
 
 /// An estimate that is further off than this tells nothing.
-const ERROR_MAX: f64 = 0.5;
+pub(super) const ERROR_MAX: f64 = 0.5;
 
 /// The pattern whose replies account for what this shard sends more than the others, if they are larger than the usual ones.
 pub(super) fn fat(compared: &Comparison<'_>) -> Option<Suspect> {
@@ -188,6 +188,7 @@ mod tests {
             connections_per_second: None,
             slot_loads: &[],
             other_monitor: false,
+            streamed: None,
         };
         let shards = [shard("a", here), shard("b", elsewhere), shard("c", elsewhere)];
         let prospects = Prospects::default();

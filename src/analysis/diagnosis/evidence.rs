@@ -29,6 +29,8 @@ pub struct ShardEvidence<'a> {
     pub slot_loads: &'a [SlotLoad],
     /// Whether somebody else reads a MONITOR stream of one of its nodes.
     pub other_monitor: bool,
+    /// What a MONITOR stream of its busiest node is made of; `None` where the nodes don't tell.
+    pub streamed: Option<Streamed>,
 }
 
 /// What a window saw, and how far it can be trusted.
@@ -44,6 +46,15 @@ pub struct Seen<'a> {
     pub completeness: Option<Ratio>,
     /// What part of the shard's traffic it could see; `None` offline, where what was captured is all there is.
     pub coverage: Option<Coverage>,
+}
+
+/// What a node takes in and does in a second: what a MONITOR stream of it shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Streamed {
+    /// Bytes received, from its primary too.
+    pub input: f64,
+    /// Commands executed, replicated ones among them.
+    pub commands: f64,
 }
 
 /// What one command does in a second.

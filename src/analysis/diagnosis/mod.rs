@@ -25,7 +25,7 @@ mod tests;
 mod visibility;
 mod words;
 
-pub use evidence::{CommandCost, Seen, ShardEvidence};
+pub use evidence::{CommandCost, Seen, ShardEvidence, Streamed};
 pub use finding::{Cause, Finding};
 
 use self::comparison::Comparison;

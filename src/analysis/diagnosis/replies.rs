@@ -10,10 +10,10 @@ use crate::analysis::status::Signal;
 use crate::analysis::window::SignatureCount;
 
 /// A command is answered with so many times the bytes of one in the other shards.
-const LARGER: f64 = 2.0;
+pub(super) const LARGER: f64 = 2.0;
 
 /// A read that is so many times as frequent here as elsewhere is peculiar to this shard.
-const PECULIAR: f64 = 3.0;
+pub(super) const PECULIAR: f64 = 3.0;
 
 /// Whether a command is answered with much more than in the other shards.
 pub(super) fn are_larger(compared: &Comparison<'_>) -> bool {

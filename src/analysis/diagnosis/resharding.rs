@@ -13,7 +13,7 @@ use crate::analysis::status::Signal;
 use crate::model::Slot;
 
 /// With a hottest shard below this many times the others' load, a split has helped.
-const EVEN_ENOUGH: f64 = 1.5;
+pub(super) const EVEN_ENOUGH: f64 = 1.5;
 
 /// Commands are bound to slots if slots account for at least this part of the shard's CPU.
 const BOUND_MIN: f64 = 0.5;

@@ -1,7 +1,7 @@
 //! What isn't in the commands: how many slots the shard owns, who connects, who else looks.
 
 use super::comparison::Comparison;
-use super::evidence::ShardEvidence;
+use super::evidence::{ShardEvidence, Streamed};
 use super::finding::{Cause, Suspect};
 use super::words::{bytes, per_second, percent};
 use super::{EXPLAINED_MIN, SHARE_MIN};
@@ -9,22 +9,34 @@ use crate::analysis::status::Signal;
 use crate::analysis::witness::ClientTraffic;
 
 /// So many times the slots of the other shards are an uneven share.
-const SLOTS_UNEVEN: f64 = 1.25;
+pub(super) const SLOTS_UNEVEN: f64 = 1.25;
 
 /// With so many times the others' rate for each slot it isn't the number of slots.
-const PER_SLOT_EVEN: f64 = 1.2;
+pub(super) const PER_SLOT_EVEN: f64 = 1.2;
 
 /// Fewer new connections a second are no churn.
-const CONNECTIONS_MIN: f64 = 50.0;
+pub(super) const CONNECTIONS_MIN: f64 = 50.0;
 
 /// So many times the others' new connections are peculiar to this shard.
-const CONNECTIONS_PECULIAR: f64 = 3.0;
+pub(super) const CONNECTIONS_PECULIAR: f64 = 3.0;
 
 /// Cores that one connection a second costs: accepting, greeting and closing it, without TLS.
 const CONNECTION_COST: f64 = 0.000_1;
 
 /// A connection's part of the difference is hidden behind its first commands, so less is asked of it than of other causes.
-const CHURN_EXPLAINED_MIN: f64 = 0.3;
+pub(super) const CHURN_EXPLAINED_MIN: f64 = 0.3;
+
+/// A byte is shown as up to four, `\xhh`; as much are four streams of plain text.
+pub(super) const STREAM_BYTES: f64 = 4.0;
+
+/// What a line of MONITOR has beside the arguments, at most: the time and the client's address.
+pub(super) const STREAM_LINE: f64 = 80.0;
+
+/// Cores that showing a byte a second costs, at the worst that was measured; more streams cost hardly more.
+pub(super) const STREAM_COST_OF_BYTE: f64 = 64e-9;
+
+/// The same for a command.
+pub(super) const STREAM_COST_OF_COMMAND: f64 = 5e-6;
 
 /// The shard owns more slots than the others, and each slot does what theirs do.
 pub(super) fn slot_ownership(compared: &Comparison<'_>) -> Option<Suspect> {
@@ -169,17 +181,50 @@ pub(super) fn publishing(compared: &Comparison<'_>) -> Option<Suspect> {
     })
 }
 
-/// A MONITOR stream sends every command once more and costs CPU for each of its bytes.
+/// A MONITOR stream sends every command once more and costs CPU for each of its bytes. How many streams there are and how much of them
+/// is escaped isn't known, so what they cost is known as a bound: below it something else makes the shard hot.
 pub(super) fn other_monitor(compared: &Comparison<'_>) -> Option<Suspect> {
     let peculiar = compared.here.other_monitor && !compared.others().any(|shard| shard.other_monitor);
-    peculiar.then(|| Suspect {
+    if !peculiar {
+        return None;
+    }
+    let mut evidence =
+        vec!["another client than hotshard reads MONITOR on a node of this shard, and of no other".to_owned()];
+    let explained = match compared.here.streamed {
+        Some(streamed) => {
+            let (most, figure) = stream_at_most(compared.signal, &streamed)?;
+            evidence.push(format!(
+                "{} commands a second with {} run through such a stream, which can take {figure}",
+                per_second(streamed.commands),
+                bytes(streamed.input),
+            ));
+            let rate = compared.here.rate(compared.signal).filter(|rate| *rate > 0.0)?;
+            compared.explained((most / rate).min(1.0), 0.0)
+        }
+        None => 1.0,
+    };
+    (explained >= EXPLAINED_MIN).then_some(Suspect {
         cause: Cause::OtherMonitor,
         share: None,
         subject: None,
-        explained: 1.0,
+        explained,
         certainty: 0.8,
-        evidence: vec![
-            "another client than hotshard reads MONITOR on a node of this shard, and of no other".to_owned(),
-        ],
+        evidence,
     })
+}
+
+/// What MONITOR can take of a signal, in figures and in words; `None` for commands, of which it is none.
+fn stream_at_most(signal: Signal, streamed: &Streamed) -> Option<(f64, String)> {
+    let Streamed { input, commands } = *streamed;
+    match signal {
+        Signal::Commands => None,
+        Signal::BytesOut => {
+            let most = STREAM_BYTES * input + STREAM_LINE * commands;
+            Some((most, format!("up to {} a second", bytes(most))))
+        }
+        Signal::Cpu => {
+            let most = STREAM_COST_OF_BYTE * input + STREAM_COST_OF_COMMAND * commands;
+            Some((most, format!("up to {most:.2} cores")))
+        }
+    }
 }

@@ -247,6 +247,22 @@ fn what_is_around_the_commands_is_seen() {
 }
 
 #[test]
+fn a_monitor_stream_that_is_too_small_to_matter_is_not_blamed() {
+    check(
+        "1 scan=40,leaderboard:{DATE}:all watched",
+        &[
+            "1 bytes_out fat_replies leaderboard:{DATE}:all (?)",
+            "1 cpu fat_replies leaderboard:{DATE}:all (?)",
+        ],
+    );
+    check("2 slow=120,KEYS watched", &["2 cpu expensive_command KEYS (no)"]);
+    let evidence = findings("1 monitor", &[]).remove(0).evidence.join("\n");
+    let sentence =
+        "1,000 commands a second with 5.0 MB run through such a stream, which can take up to 20.1 MB a second";
+    assert!(evidence.contains(sentence), "{evidence}");
+}
+
+#[test]
 fn what_a_replica_cannot_see_stays_unexplained() {
     // The hottest key of what was seen must not be blamed for reads on the primary.
     check(
@@ -308,6 +324,7 @@ fn a_status_that_outlives_its_load_has_no_cause() {
         connections_per_second: None,
         slot_loads: &[],
         other_monitor: false,
+        streamed: None,
     };
     let found = |rate: f64| {
         let others = ["b", "c"].map(|name| shard(name, 160.0, Status::Normal));
@@ -340,6 +357,92 @@ fn what_the_last_round_said_is_not_new() {
             .all(|finding| !finding.new_since_last_round)
     );
     assert!(findings("2 key=20000,product:8:stock", &before)[0].new_since_last_round);
+}
+
+#[test]
+fn the_manual_has_the_thresholds_that_hold() {
+    let manual = include_str!("../../../docs/diagnosis.md");
+    let rows = [
+        ("explained, at least", format!("{EXPLAINED_MIN}")),
+        ("share of the shard's load, at least", format!("{SHARE_MIN}")),
+        (
+            "the narrower cause is named from",
+            format!("{} of what the broadest explains", concentration::NARROWER_MIN),
+        ),
+        (
+            "visible part of what makes the shard hot, at least",
+            format!("{VISIBLE_MIN}"),
+        ),
+        (
+            "replies are larger",
+            format!("{} × the bytes a command of the other shards", replies::LARGER),
+        ),
+        (
+            "replies of a pattern are fat",
+            format!("{} × the bytes a command of the other shards", estimated::FATTER),
+        ),
+        (
+            "an estimate of bytes tells something",
+            format!("at most {} off the node's own counter", estimated::ERROR_MAX),
+        ),
+        (
+            "a read is peculiar to the shard",
+            format!("{} × its rate elsewhere", replies::PECULIAR),
+        ),
+        (
+            "a command is expensive",
+            format!(
+                "{} ms a call, or {} × the mean of the other shards' commands",
+                cost::LONG * 1000.0,
+                cost::TIMES_USUAL
+            ),
+        ),
+        (
+            "slots are uneven",
+            format!(
+                "{} × the others', each doing at most {} × what theirs do",
+                surroundings::SLOTS_UNEVEN,
+                surroundings::PER_SLOT_EVEN
+            ),
+        ),
+        (
+            "somebody's MONITOR can be it",
+            format!(
+                "at most {} bytes sent for each byte taken in and {} for each command; {:.0} ns and {:.0} µs of CPU",
+                surroundings::STREAM_BYTES,
+                surroundings::STREAM_LINE,
+                surroundings::STREAM_COST_OF_BYTE * 1e9,
+                surroundings::STREAM_COST_OF_COMMAND * 1e6
+            ),
+        ),
+        (
+            "connections churn",
+            format!(
+                "{} a second, {} × the others', and {} of the difference",
+                surroundings::CONNECTIONS_MIN,
+                surroundings::CONNECTIONS_PECULIAR,
+                surroundings::CHURN_EXPLAINED_MIN
+            ),
+        ),
+        (
+            "more shards help",
+            format!(
+                "hottest at most {} × the median of the others with twice the shards",
+                resharding::EVEN_ENOUGH
+            ),
+        ),
+    ];
+    for (threshold, value) in &rows {
+        let row = format!("| {threshold} | {value} |");
+        assert!(manual.contains(&row), "{row}");
+    }
+    let first = manual.find("| threshold |").expect("a table");
+    let table = manual[first..].split("\n\n").next().expect("it has lines");
+    assert_eq!(
+        table.lines().count(),
+        2 + rows.len(),
+        "a threshold isn't held to the code:\n{table}"
+    );
 }
 
 #[test]

@@ -148,6 +148,7 @@ impl<'a> Observation<'a> {
             connections_per_second: None,
             slot_loads: &[],
             other_monitor: false,
+            streamed: None,
         }
     }
 

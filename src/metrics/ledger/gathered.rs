@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::analysis::diagnosis::CommandCost;
+use crate::analysis::diagnosis::{CommandCost, Streamed};
 use crate::analysis::signal::Deltas;
 use crate::model::Timestamp;
 
@@ -22,6 +22,8 @@ pub(super) struct Gathered {
     output: Amount,
     cpu: Amount,
     connections: u64,
+    input: u64,
+    executed: u64,
     /// Calls for clients and seconds of CPU.
     by_command: BTreeMap<Arc<str>, (u64, f64)>,
 }
@@ -33,6 +35,8 @@ pub(super) struct Pace {
     pub(super) signals: Signals,
     /// Connections accepted.
     pub(super) connections: f64,
+    /// What it takes in and does, for its primary too.
+    pub(super) streamed: Streamed,
     /// What each command takes.
     pub(super) by_command: BTreeMap<Arc<str>, CommandCost>,
 }
@@ -88,6 +92,8 @@ impl Gathered {
         self.output.add(span, output);
         self.cpu.add(span, cpu);
         self.connections += deltas.connections_received.unwrap_or_default();
+        self.input += deltas.input.unwrap_or_default().0;
+        self.executed += deltas.by_command.values().map(|delta| delta.executed).sum::<u64>();
         for (name, delta) in &deltas.by_command {
             let (calls, seconds) = self.by_command.entry(Arc::clone(name)).or_default();
             *calls += delta.counted;
@@ -123,6 +129,10 @@ impl Gathered {
         Some(Pace {
             signals: self.signals(before),
             connections: self.connections as f64 / seconds,
+            streamed: Streamed {
+                input: self.input as f64 / seconds,
+                commands: self.executed as f64 / seconds,
+            },
             by_command: self.by_command.iter().map(cost).collect(),
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::gathered::Pace;
-use crate::analysis::diagnosis::CommandCost;
+use crate::analysis::diagnosis::{CommandCost, Streamed};
 use crate::model::Timestamp;
 
 /// What all nodes of a shard did within a time.
@@ -23,6 +23,8 @@ struct Work {
     /// A second.
     by_command: BTreeMap<Arc<str>, CommandCost>,
     connections: f64,
+    /// Of the node with most.
+    streamed: Streamed,
 }
 
 impl RecentWork {
@@ -40,9 +42,12 @@ impl RecentWork {
             seconds: span.min(self.window).as_secs_f64(),
             by_command: BTreeMap::new(),
             connections: 0.0,
+            streamed: Streamed::default(),
         };
         for node in nodes {
             work.connections += node.connections;
+            work.streamed.input = work.streamed.input.max(node.streamed.input);
+            work.streamed.commands = work.streamed.commands.max(node.streamed.commands);
             for (command, cost) in node.by_command {
                 let sum = work.by_command.entry(command).or_default();
                 sum.calls += cost.calls;
@@ -77,6 +82,19 @@ impl RecentWork {
         let seconds = self.seconds()?;
         let connections: f64 = self.kept.iter().map(|work| work.connections * work.seconds).sum();
         Some(connections / seconds)
+    }
+
+    /// What the busiest node takes in and does, by each of the two.
+    pub(super) fn streamed(&self) -> Option<Streamed> {
+        let seconds = self.seconds()?;
+        let mean = |figure: fn(&Streamed) -> f64| {
+            let works = self.kept.iter();
+            works.map(|work| figure(&work.streamed) * work.seconds).sum::<f64>() / seconds
+        };
+        Some(Streamed {
+            input: mean(|streamed| streamed.input),
+            commands: mean(|streamed| streamed.commands),
+        })
     }
 
     fn seconds(&self) -> Option<f64> {
@@ -128,6 +146,24 @@ mod tests {
     #[test]
     fn a_short_round_weighs_little() {
         check(&[(10, 1, &[90.0]), (19, 9, &[50.0])], Some(54.0));
+    }
+
+    #[test]
+    fn a_stream_shows_what_the_busiest_node_does() {
+        let mut recent = RecentWork::new(Duration::from_secs(60));
+        let node = |input: f64, commands: f64| Pace {
+            streamed: Streamed { input, commands },
+            ..Pace::default()
+        };
+        let span = Duration::from_secs(10);
+        let both = [node(1000.0, 10.0), node(400.0, 90.0)];
+        recent.add(Timestamp(10_000_000), span, both.into_iter());
+        recent.add(Timestamp(20_000_000), span, [node(2000.0, 30.0)].into_iter());
+        let expected = Streamed {
+            input: 1500.0,
+            commands: 60.0,
+        };
+        assert_eq!(recent.streamed(), Some(expected));
     }
 
     #[test]

@@ -152,6 +152,7 @@ impl ShardAccount {
         Circumstances {
             costs: self.recent.costs(),
             connections_per_second: self.recent.connections_per_second(),
+            streamed: self.recent.streamed(),
             slot_loads: Arc::clone(&self.slot_loads),
             other_monitor: self.windows.skipped_last() == Some(OTHER_MONITOR),
         }

@@ -25,6 +25,8 @@ struct Shard {
     slots: u32,
     connections: f64,
     monitor: bool,
+    /// Bytes that a second brings in.
+    input: f64,
     coverage: Option<(f64, f64)>,
     unseen: f64,
     blind: bool,
@@ -49,6 +51,7 @@ impl Shard {
         let mut shard = Self {
             slots: 5461,
             connections: 2.0,
+            input: 100_000.0,
             ..Self::default()
         };
         for key in 0..50 {
@@ -205,9 +208,11 @@ impl Shard {
             }
             "monitor" => {
                 self.monitor = true;
+                self.input = 5e6;
                 self.bytes *= 3.0;
                 self.cores *= 3.0;
             }
+            "watched" => self.monitor = true,
             "coverage" => self.coverage = Some((parts[0].parse().expect("reads"), parts[1].parse().expect("writes"))),
             "published" => {
                 self.unseen = times as f64;
@@ -343,6 +348,10 @@ pub(super) fn told(story: &str, previous: &[Finding], counted: bool) -> Vec<Find
             connections_per_second: Some(shard.connections),
             slot_loads: &loads[place],
             other_monitor: shard.monitor,
+            streamed: Some(Streamed {
+                input: shard.input,
+                commands: shard.rates()[0],
+            }),
         })
         .collect();
     diagnose(&evidence, previous)
