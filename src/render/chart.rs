@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::figure::{deviation, fitted, percent, rate};
+use super::figure::{deviation, fitted, percent};
 use super::html::escaped;
+use super::standing;
 use crate::analysis::report::{Report, ShardReport};
-use crate::analysis::status::Status;
+use crate::analysis::status::{Signal, Status};
 use crate::model::Slot;
 
 /// Page units; the drawing scales to the page.
@@ -25,13 +26,10 @@ pub(super) fn heat(status: Status) -> &'static str {
     }
 }
 
-/// Commands a second of each shard, with the mean of all as a line.
-pub(super) fn load(report: &Report) -> String {
-    let rates: Vec<f64> = report
-        .shards
-        .iter()
-        .filter_map(|shard| shard.commands_per_second)
-        .collect();
+/// What each shard does in a signal, with the mean of all as a line.
+pub(super) fn load(report: &Report, signal: Signal) -> String {
+    let loads = report.shards.iter().map(|shard| standing::load(shard, signal));
+    let rates: Vec<f64> = loads.flatten().collect();
     let most = rates.iter().copied().fold(0.0, f64::max);
     if rates.len() < 2 || most <= 0.0 {
         return String::new();
@@ -39,28 +37,35 @@ pub(super) fn load(report: &Report) -> String {
     let mean = rates.iter().sum::<f64>() / rates.len() as f64;
     let room = WIDTH - LABEL - 190.0;
     let bottom = 26.0 + ROW * report.shards.len() as f64;
-    let mut svg = open("Commands a second by shard, against the mean", bottom + 4.0);
+    let title = match signal {
+        Signal::Commands => "Commands a second by shard, against the mean",
+        Signal::BytesOut => "Bytes out a second by shard, against the mean",
+        Signal::Cpu => "Cores of each shard's busiest node, against the mean",
+    };
+    let mut svg = open(title, bottom + 4.0);
     for (index, shard) in report.shards.iter().enumerate() {
         let y = 26.0 + ROW * index as f64;
-        let length = room * shard.commands_per_second.unwrap_or_default() / most;
+        let load = standing::load(shard, signal);
+        let length = room * load.unwrap_or_default() / most;
         let _ = write!(
             svg,
-            r#"<text class="name" x="{x:.0}" y="{base:.1}" text-anchor="end">{name}</text><rect class="bar {class}" x="{LABEL}" y="{top:.1}" width="{length:.1}" height="20" rx="3"/><text x="{after:.1}" y="{base:.1}">{rate} <tspan class="quiet">{deviation}</tspan></text>"#,
+            r#"<text class="name" x="{x:.0}" y="{base:.1}" text-anchor="end">{name}</text><rect class="bar {class}" x="{LABEL}" y="{top:.1}" width="{length:.1}" height="20" rx="3"/><text x="{after:.1}" y="{base:.1}">{amount} <tspan class="quiet">{deviation}</tspan></text>"#,
             x = LABEL - 12.0,
             base = y + 15.0,
             top = y,
             name = escaped(&fitted(shard.shard.as_str(), 24)),
-            class = heat(shard.status.commands),
+            class = heat(standing::of(&shard.status, signal)),
             after = LABEL + length.max(room * mean / most + 4.0) + 10.0,
-            rate = rate(shard.commands_per_second),
-            deviation = deviation(shard.deviation_ratio),
+            amount = standing::amount(signal, load),
+            deviation = deviation(standing::deviation_ratio(shard, signal)),
         );
     }
     let x = LABEL + room * mean / most;
     let _ = write!(
         svg,
-        r#"<line class="mean" x1="{x:.1}" x2="{x:.1}" y1="18" y2="{bottom:.1}"/><text class="quiet" x="{x:.1}" y="12" text-anchor="middle">mean {mean}</text></svg>"#,
-        mean = rate(Some(mean)),
+        r#"<line class="mean" x1="{x:.1}" x2="{x:.1}" y1="18" y2="{bottom:.1}"/><text class="quiet" x="{x:.1}" y="12" text-anchor="middle">{name}, mean {mean}</text></svg>"#,
+        name = standing::name(signal),
+        mean = standing::amount(signal, Some(mean)),
     );
     svg
 }

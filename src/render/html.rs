@@ -6,9 +6,9 @@ use std::num::NonZeroUsize;
 use super::chart;
 use super::figure::{deviation, grouped, harmless, moment, output, percent, plural, rate, short, span, status, times};
 use super::over_time;
-use super::worth;
-use crate::analysis::report::{Diagnosis, Report, ShardReport};
-use crate::analysis::status::Status;
+use super::{standing, worth};
+use crate::analysis::report::{Report, ShardReport};
+use crate::analysis::status::{Signal, Status};
 use crate::model::Bytes;
 
 const STYLE: &str = include_str!("report.css");
@@ -22,7 +22,7 @@ pub(super) fn render(report: &Report, entries: Option<NonZeroUsize>) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{group}: which shard is hot</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
     );
     head(&mut out, report, &group);
-    diagnoses(&mut out, &report.diagnosis);
+    diagnoses(&mut out, report);
     overview(&mut out, report);
     for shard in &report.shards {
         details(&mut out, shard, entries);
@@ -96,22 +96,15 @@ fn overview(out: &mut String, report: &Report) {
     if report.shards.len() < 2 {
         return;
     }
-    let _ = writeln!(out, "<section><h2>Load of the shards</h2>{}", chart::load(report));
-    out.push_str("<table><thead><tr><th>shard</th><th>status</th><th class=\"n\">commands</th><th class=\"n\">from the mean</th><th class=\"n\">skew</th><th class=\"n\">keys</th><th class=\"n\">clients</th></tr></thead><tbody>\n");
-    for shard in &report.shards {
-        let _ = writeln!(
-            out,
-            "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            escaped(shard.shard.as_str()),
-            badge(shard.status.commands),
-            rate(shard.commands_per_second),
-            deviation(shard.deviation_ratio),
-            times(shard.skew_ratio),
-            grouped(shard.distinct_keys),
-            grouped(shard.distinct_clients),
-        );
+    out.push_str("<section><h2>Load of the shards</h2>");
+    for signal in Signal::ALL {
+        // Of signals in which nothing is hot the table below says enough.
+        let is_hot = |shard: &ShardReport| standing::of(&shard.status, signal).is_hot();
+        if signal == Signal::Commands || report.shards.iter().any(is_hot) {
+            out.push_str(&chart::load(report, signal));
+        }
     }
-    out.push_str("</tbody></table>\n");
+    shards(out, report);
     let over_time = over_time::timeline(report);
     if !over_time.is_empty() {
         let _ = writeln!(
@@ -129,12 +122,52 @@ fn overview(out: &mut String, report: &Report) {
     out.push_str("</section>\n");
 }
 
-fn badge(heat: Status) -> String {
-    format!("<span class=\"badge {}\">{}</span>", chart::heat(heat), status(heat))
+fn shards(out: &mut String, report: &Report) {
+    let beside = standing::BESIDE.iter().filter(|_| standing::has_signals(report));
+    out.push_str("\n<table><thead><tr><th>shard</th><th>status</th><th class=\"n\">commands</th><th class=\"n\">from the mean</th><th class=\"n\">skew</th>");
+    for signal in beside.clone() {
+        let _ = write!(out, "<th class=\"n\">{}</th>", standing::name(*signal));
+    }
+    out.push_str("<th class=\"n\">keys</th><th class=\"n\">clients</th></tr></thead><tbody>\n");
+    for shard in &report.shards {
+        let _ = write!(
+            out,
+            "<tr><td class=\"name\">{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
+            escaped(shard.shard.as_str()),
+            badge(shard),
+            rate(standing::load(shard, Signal::Commands)),
+            deviation(shard.deviation_ratio),
+            times(shard.skew_ratio),
+        );
+        for signal in beside.clone() {
+            let _ = write!(
+                out,
+                "<td class=\"n {}\">{}</td>",
+                chart::heat(standing::of(&shard.status, *signal)),
+                standing::amount(*signal, standing::load(shard, *signal)),
+            );
+        }
+        let _ = writeln!(
+            out,
+            "<td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            grouped(shard.distinct_keys),
+            grouped(shard.distinct_clients),
+        );
+    }
+    out.push_str("</tbody></table>\n");
 }
 
-fn diagnoses(out: &mut String, diagnoses: &[Diagnosis]) {
-    for diagnosis in diagnoses {
+fn badge(shard: &ShardReport) -> String {
+    let verdict = match standing::verdict(shard) {
+        unknown if unknown.is_empty() => status(Status::Unknown).to_owned(),
+        known => known,
+    };
+    let heat = chart::heat(standing::hottest(shard));
+    format!("<span class=\"badge {heat}\">{verdict}</span>")
+}
+
+fn diagnoses(out: &mut String, report: &Report) {
+    for diagnosis in &report.diagnosis {
         let _ = writeln!(
             out,
             "<section class=\"diagnosis\"><h2>{}</h2><ul>",
@@ -142,6 +175,9 @@ fn diagnoses(out: &mut String, diagnoses: &[Diagnosis]) {
         );
         for text in &diagnosis.evidence {
             let _ = writeln!(out, "<li>{}</li>", escaped(text));
+        }
+        if let Some(trust) = standing::trust(diagnosis, report) {
+            let _ = writeln!(out, "<li class=\"quiet\">{}</li>", escaped(&trust));
         }
         for text in &diagnosis.advice {
             let _ = writeln!(out, "<li class=\"advice\">{}</li>", escaped(text));
@@ -151,11 +187,9 @@ fn diagnoses(out: &mut String, diagnoses: &[Diagnosis]) {
 }
 
 fn details(out: &mut String, shard: &ShardReport, entries: Option<NonZeroUsize>) {
-    let heat = shard.status.commands;
-    let verdict = if heat == Status::Unknown {
-        String::new()
-    } else {
-        format!(" {}", badge(heat))
+    let verdict = match standing::verdict(shard).is_empty() {
+        true => String::new(),
+        false => format!(" {}", badge(shard)),
     };
     let _ = writeln!(
         out,

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 
-use super::figure::{deviation, grouped, harmless, moment, output, percent, plural, rate, span, status, times};
-use super::worth;
-use crate::analysis::report::{Diagnosis, OutputShare, Report, ShardReport};
+use super::figure::{deviation, grouped, harmless, moment, output, percent, plural, rate, span, times};
+use super::{standing, worth};
+use crate::analysis::report::{OutputShare, Report, ShardReport};
+use crate::analysis::status::Signal;
 use crate::model::Bytes;
 
 /// Entries of each list.
@@ -14,7 +15,7 @@ const ROWS: usize = 10;
 pub(super) fn render(report: &Report, entries: Option<NonZeroUsize>) -> String {
     let mut out = String::new();
     head(&mut out, report);
-    diagnoses(&mut out, &report.diagnosis);
+    diagnoses(&mut out, report);
     overview(&mut out, report);
     for shard in &report.shards {
         details(&mut out, shard, entries);
@@ -48,18 +49,32 @@ fn head(out: &mut String, report: &Report) {
 }
 
 fn overview(out: &mut String, report: &Report) {
+    let beside = standing::BESIDE.iter().filter(|_| standing::has_signals(report));
+    let (mut names, mut rule) = (String::new(), String::new());
+    for signal in beside.clone() {
+        let _ = write!(names, " {} |", standing::name(*signal));
+        rule.push_str("--:|");
+    }
     let _ = writeln!(
         out,
-        "\n| shard | status | commands | from the mean | skew | keys | clients |"
+        "\n| shard | status | commands | from the mean | skew |{names} keys | clients |"
     );
-    let _ = writeln!(out, "|---|---|--:|--:|--:|--:|--:|");
+    let _ = writeln!(out, "|---|---|--:|--:|--:|{rule}--:|--:|");
     for shard in &report.shards {
+        let mut figures = String::new();
+        for signal in beside.clone() {
+            let amount = standing::amount(*signal, standing::load(shard, *signal));
+            let _ = match standing::of(&shard.status, *signal).is_hot() {
+                true => write!(figures, " **{amount}** |"),
+                false => write!(figures, " {amount} |"),
+            };
+        }
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} |{figures} {} | {} |",
             plain(shard.shard.as_str()),
-            status(shard.status.commands),
-            rate(shard.commands_per_second),
+            standing::verdict(shard),
+            rate(standing::load(shard, Signal::Commands)),
             deviation(shard.deviation_ratio),
             times(shard.skew_ratio),
             grouped(shard.distinct_keys),
@@ -74,11 +89,14 @@ fn overview(out: &mut String, report: &Report) {
     }
 }
 
-fn diagnoses(out: &mut String, diagnoses: &[Diagnosis]) {
-    for diagnosis in diagnoses {
+fn diagnoses(out: &mut String, report: &Report) {
+    for diagnosis in &report.diagnosis {
         let _ = writeln!(out, "\n**{}**\n", plain(&diagnosis.sentence()));
         for text in &diagnosis.evidence {
             let _ = writeln!(out, "- {}", plain(text));
+        }
+        if let Some(trust) = standing::trust(diagnosis, report) {
+            let _ = writeln!(out, "- {}", plain(&trust));
         }
         for text in &diagnosis.advice {
             let _ = writeln!(out, "- → {}", plain(text));

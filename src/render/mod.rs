@@ -10,6 +10,7 @@ mod json;
 mod markdown;
 mod over_time;
 mod rows;
+mod standing;
 mod text;
 
 use std::num::NonZeroUsize;

@@ -2,9 +2,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::*;
-use crate::analysis::report::{Observation, PatternShare, ReportSettings, Source};
+use crate::analysis::report::{Observation, PatternShare, ReportSettings, SignalFigures, SignalReading, Source};
+use crate::analysis::status::Status;
 use crate::analysis::window::{Counted, KeyCount, PatternCount, SignatureCount, WindowStats};
-use crate::model::{GroupId, GroupKey, NodeId, Region, ShardId, Slot, Timestamp};
+use crate::model::{GroupId, GroupKey, NodeId, Ratio, Region, ShardId, Slot, Timestamp};
 
 fn seen(commands: u64, name: &str) -> WindowStats {
     let counted = |name: &str, count| Counted {
@@ -64,6 +65,35 @@ fn report(name: &str) -> Report {
     )
 }
 
+/// The same by the servers' counters: the first is hot in bytes out alone.
+fn live(name: &str, shard: &str) -> Report {
+    let (busy, fat) = (seen(600_000, name), seen(120_000, name));
+    let group = GroupKey {
+        region: Region::new("eu-central-1"),
+        id: GroupId::new("orders"),
+    };
+    let reading = |rate: f64, deviation: f64, status| SignalReading {
+        rate: Some(rate),
+        deviation: Some(Ratio(deviation)),
+        skew: Some(Ratio(1.0)),
+        status,
+    };
+    let of = |stats, shard: &str, bytes: SignalReading| Observation {
+        signals: Some(SignalFigures {
+            commands: reading(2000.0, 0.0, Status::Normal),
+            bytes_out: bytes,
+            cpu: reading(0.1, 0.0, Status::Normal),
+        }),
+        ..Observation::of_log(ShardId::new(shard), NodeId::new("10.0.3.7:6379"), stats)
+    };
+    let observations = vec![
+        of(&busy, "0001", reading(2e6, -0.89, Status::Cold)),
+        of(&fat, shard, reading(30.1e6, 0.88, Status::VeryHot)),
+    ];
+    let settings = ReportSettings::default();
+    Report::compare(&group, Source::Serve, observations, Vec::new(), &settings)
+}
+
 const HOSTILE: &str = "=a|b`<script>&\"'\u{1b}[31m,x";
 
 fn check(format: Format, expected: &expect_test::ExpectFile) {
@@ -108,16 +138,52 @@ fn colour_changes_nothing_but_colour() {
 
 #[test]
 fn no_line_is_wider_than_the_terminal() {
-    let report = report(&"very:long:name:".repeat(20));
-    for width in [60, 80, 100, 132] {
+    let long = "very:long:name:".repeat(20);
+    for (report, width) in [report(&long), live(&long, "0002"), live(&long, &long)]
+        .iter()
+        .flat_map(|report| [60, 80, 100, 132].map(|width| (report, width)))
+    {
         let look = Look {
             width,
             ..Look::default()
         };
-        for line in render(&report, Format::Table, look).lines() {
+        for line in render(report, Format::Table, look).lines() {
             assert!(line.chars().count() <= width, "{width}: {line}");
         }
     }
+}
+
+/// In the overview a shard that is hot in bytes alone looks as hot as it is.
+#[test]
+fn what_is_hot_in_bytes_alone_is_seen_in_every_form() {
+    let report = live("user:{ID}", "0002");
+    let look = Look {
+        width: 80,
+        ..Look::default()
+    };
+    let text = render(&report, Format::Table, look);
+    let overview: Vec<&str> = text.lines().filter(|line| line.contains("/s  ")).collect();
+    expect_test::expect![[r#"
+        0002   very hot    2.0k/s  ██████████      +0%   1.0×   30.1 MB/s  0.10 cores
+        0001   normal      2.0k/s  ██████████      +0%   1.0×    2.0 MB/s  0.10 cores"#]]
+    .assert_eq(&overview.join("\n"));
+    assert!(
+        text.contains("── 0002 on 10.0.3.7:6379 · very hot in bytes out ─"),
+        "{text}"
+    );
+    assert!(text.contains("not found in the round before"), "{text}");
+    let markdown = render(&report, Format::Markdown, look);
+    let row = "| 0002 | very hot in bytes out | 2.0k/s | +0% | 1.0× | **30.1 MB/s** | 0.10 cores | 12,345 | 1 |";
+    assert!(markdown.contains(row), "{markdown}");
+    let page = render(&report, Format::Html, look);
+    for part in [
+        "Bytes out a second by shard, against the mean",
+        r#"<span class="badge very-hot">very hot in bytes out</span>"#,
+        r#"<td class="n very-hot">30.1 MB/s</td>"#,
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("Cores of each shard"), "nothing is hot in CPU");
 }
 
 #[test]

@@ -8,9 +8,9 @@ use owo_colors::{OwoColorize, Style};
 use super::figure::{
     deviation, fitted, grouped, harmless, moment, output, percent, plural, rate, short, span, status, times, wrapped,
 };
-use super::{Look, worth};
-use crate::analysis::report::{Diagnosis, OutputShare, Report, ShardReport};
-use crate::analysis::status::Status;
+use super::{Look, standing, worth};
+use crate::analysis::report::{OutputShare, Report, ShardReport};
+use crate::analysis::status::{Signal, Status};
 use crate::model::Bytes;
 
 /// Below this width names are cut rather than lines shortened further.
@@ -18,6 +18,15 @@ const WIDTH_MIN: usize = 60;
 
 /// Wider lines are harder to read.
 const WIDTH_MAX: usize = 132;
+
+/// From here on all signals stand beside each other.
+const WIDTH_OF_SIGNALS: usize = 80;
+
+/// Columns of the table of shards without names and bars.
+const FIGURES: usize = 38;
+
+/// Columns of the other signals there.
+const FIGURES_BESIDE: usize = 24;
 
 /// Entries of each list for the hottest shard, and for the others.
 const ROWS: (usize, usize) = (10, 5);
@@ -34,7 +43,7 @@ pub(super) fn render(report: &Report, look: Look) -> String {
     };
     let mut out = String::new();
     page.head(&mut out, report);
-    page.diagnoses(&mut out, &report.diagnosis);
+    page.diagnoses(&mut out, report);
     page.overview(&mut out, report);
     for (index, shard) in report.shards.iter().enumerate() {
         let rows = if index == 0 { ROWS.0 } else { ROWS.1 };
@@ -130,33 +139,39 @@ impl Page {
             .iter()
             .map(|shard| harmless(shard.shard.as_str()).chars().count())
             .max();
-        let names = names.unwrap_or_default().clamp(5, self.width - 36 - self.bar);
-        let bar_width = self.bar;
-        let header = format!(
+        // On a narrow terminal names are worth more than bars, and more than signals that the sentences above name.
+        let beside = self.width >= WIDTH_OF_SIGNALS && standing::has_signals(report);
+        let taken = if beside { FIGURES + FIGURES_BESIDE } else { FIGURES };
+        let names = names.unwrap_or_default().clamp(5, self.width - taken);
+        let bar_width = self.bar.min(self.width - taken - names);
+        let mut header = format!(
             "{:names$}  {:8} {:>9}  {:bar_width$}  {:>7} {:>6}",
             "SHARD", "STATUS", "COMMANDS", "", "vs MEAN", "SKEW"
         );
+        if beside {
+            let _ = write!(header, "  {:>10}  {:>10}", "BYTES OUT", "CPU");
+        }
         self.line(out, &self.dim(&header));
-        let most = report
+        let loads = report
             .shards
             .iter()
-            .filter_map(|shard| shard.commands_per_second)
-            .fold(0.0, f64::max);
+            .map(|shard| standing::load(shard, Signal::Commands));
+        let most = loads.flatten().fold(0.0, f64::max);
         for shard in &report.shards {
-            let part = shard
-                .commands_per_second
-                .filter(|_| most > 0.0)
-                .map_or(0.0, |rate| rate / most);
-            let heat = shard.status.commands;
-            let line = format!(
+            let load = standing::load(shard, Signal::Commands);
+            let part = load.filter(|_| most > 0.0).map_or(0.0, |rate| rate / most);
+            let mut line = format!(
                 "{:names$}  {} {:>9}  {}  {:>7} {:>6}",
                 fitted(&harmless(shard.shard.as_str()), names),
-                self.status(heat),
-                rate(shard.commands_per_second),
-                self.paint(&bar(part, self.bar), heat_style(heat)),
+                self.status(standing::hottest(shard)),
+                rate(load),
+                self.paint(&bar(part, bar_width), heat_style(shard.status.commands)),
                 deviation(shard.deviation_ratio),
                 times(shard.skew_ratio),
             );
+            for signal in standing::BESIDE.into_iter().filter(|_| beside) {
+                let _ = write!(line, "  {}", self.beside(shard, signal));
+            }
             self.line(out, &line);
         }
         if report.shards.iter().all(|shard| shard.signals.is_none()) {
@@ -168,16 +183,29 @@ impl Page {
         let _ = writeln!(out);
     }
 
+    /// A signal's rate, in the colour of its status where that is hot.
+    fn beside(&self, shard: &ShardReport, signal: Signal) -> String {
+        let amount = format!("{:>10}", standing::amount(signal, standing::load(shard, signal)));
+        let heat = standing::of(&shard.status, signal);
+        if heat.is_hot() {
+            self.paint(&amount, heat_style(heat))
+        } else {
+            amount
+        }
+    }
+
     fn status(&self, heat: Status) -> String {
         self.paint(&format!("{:8}", status(heat)), heat_style(heat))
     }
 
-    fn diagnoses(&self, out: &mut String, diagnoses: &[Diagnosis]) {
-        for diagnosis in diagnoses {
+    fn diagnoses(&self, out: &mut String, report: &Report) {
+        for diagnosis in &report.diagnosis {
             for line in wrapped(&harmless(&diagnosis.sentence()), self.width) {
                 self.line(out, &self.bold(&line));
             }
             let texts = diagnosis.evidence.iter().map(|text| ("· ", text));
+            let trust = standing::trust(diagnosis, report);
+            let texts = texts.chain(trust.iter().map(|text| ("· ", text)));
             for (mark, text) in texts.chain(diagnosis.advice.iter().map(|text| ("→ ", text))) {
                 for (index, line) in wrapped(&harmless(text), self.width - 4).iter().enumerate() {
                     self.line(out, &format!("  {}{line}", if index == 0 { mark } else { "  " }));
@@ -231,19 +259,19 @@ impl Page {
 
     /// `── 0001 · very hot ───────`
     fn rule(&self, out: &mut String, shard: &ShardReport) {
-        let heat = shard.status.commands;
-        let name = fitted(&harmless(shard.shard.as_str()), self.width - 24);
+        let heat = standing::hottest(shard);
+        let verdict = match standing::verdict(shard) {
+            known if known.is_empty() => known,
+            known => format!(" · {known}"),
+        };
+        let room = self.width.saturating_sub(verdict.chars().count() + 8);
+        let name = fitted(&harmless(shard.shard.as_str()), room);
         let node = if shard.node.as_str() == shard.shard.as_str() {
             String::new()
         } else {
             format!(" on {}", harmless(shard.node.as_str()))
         };
-        let node = fitted(&node, (self.width - 24).saturating_sub(name.chars().count()));
-        let verdict = if heat == Status::Unknown {
-            String::new()
-        } else {
-            format!(" · {}", status(heat))
-        };
+        let node = fitted(&node, room.saturating_sub(name.chars().count()));
         let used = 4 + name.chars().count() + node.chars().count() + verdict.chars().count();
         let line = format!(
             "{} {}{}{} {}",
@@ -380,7 +408,8 @@ fn shown(entries: impl Iterator<Item = Entry>, usual: usize, wanted: Option<NonZ
 fn bar(share: f64, columns: usize) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (share.clamp(0.0, 1.0) * columns as f64 * 8.0).round() as usize;
-    let eighths = if share > 0.0 { eighths.max(1) } else { 0 };
+    let least = usize::from(share > 0.0 && columns > 0);
+    let eighths = eighths.max(least);
     let mut text = "█".repeat(eighths / 8);
     if !eighths.is_multiple_of(8) {
         text.push(EIGHTHS[eighths % 8]);

@@ -161,10 +161,19 @@ impl<'a> Observation<'a> {
         PerSecond::of(self.stats.commands, self.duration()).map(|rate| rate.0)
     }
 
-    /// The rate by which shards are put in order.
-    fn heat(&self) -> f64 {
+    /// How far from the mean it is in the signal in which it is hottest: what shards are put in order by. Of those that are hot in none,
+    /// the one that does most comes first.
+    fn heat(&self) -> (f64, f64) {
+        let readings = self
+            .signals
+            .map(|signals| [signals.commands, signals.bytes_out, signals.cpu]);
+        let hot = readings.into_iter().flatten().filter(|reading| reading.status.is_hot());
+        let deviations = hot.filter_map(|reading| reading.deviation).map(|ratio| ratio.0);
         let signal = self.signals.and_then(|signals| signals.commands.rate);
-        signal.or_else(|| self.rate()).unwrap_or_default()
+        (
+            deviations.fold(0.0, f64::max),
+            signal.or_else(|| self.rate()).unwrap_or_default(),
+        )
     }
 }
 
@@ -178,9 +187,10 @@ impl Report {
         settings: &ReportSettings,
     ) -> Self {
         observations.sort_by(|one, other| {
-            other
-                .heat()
-                .total_cmp(&one.heat())
+            let ((deviation, rate), (less, slower)) = (other.heat(), one.heat());
+            deviation
+                .total_cmp(&less)
+                .then(rate.total_cmp(&slower))
                 .then_with(|| one.shard.cmp(&other.shard))
         });
         let seen = compare_windows(&observations, &settings.status);

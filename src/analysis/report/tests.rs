@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::analysis::bandwidth::Probing;
+use crate::analysis::status::Status;
 use crate::analysis::window::{Counted, KeyCount, PatternCount, Rejection, SignatureCount, WindowStats};
 use crate::model::{Bytes, GroupId, GroupKey, NodeId, Ratio, Region, ShardId, Slot, Timestamp};
 
@@ -158,6 +159,33 @@ fn live_signals_decide_over_windows() {
         hottest.signals.and_then(|signals| signals.skew_ratio.commands),
         Some(2.5)
     );
+}
+
+#[test]
+fn a_shard_that_is_hot_in_bytes_alone_comes_before_a_busier_one() {
+    let (stats, other) = (seen(1000), seen(5000));
+    let mut observations = [("a", &stats), ("b", &other)]
+        .map(|(name, stats)| Observation::of_log(ShardId::new(name), NodeId::new(name), stats));
+    let reading = |rate, deviation, status| SignalReading {
+        rate: Some(rate),
+        deviation: Some(Ratio(deviation)),
+        skew: None,
+        status,
+    };
+    observations[0].signals = Some(SignalFigures {
+        commands: reading(100.0, -0.7, Status::Cold),
+        bytes_out: reading(1e7, 0.9, Status::VeryHot),
+        cpu: SignalReading::default(),
+    });
+    observations[1].signals = Some(SignalFigures {
+        commands: reading(500.0, 0.7, Status::VeryHot),
+        bytes_out: reading(1e5, -0.9, Status::Cold),
+        cpu: SignalReading::default(),
+    });
+    let settings = ReportSettings::default();
+    let report = Report::compare(&group(), Source::Serve, observations.into(), Vec::new(), &settings);
+    let order: Vec<&str> = report.shards.iter().map(|shard| shard.shard.as_str()).collect();
+    assert_eq!(order, ["a", "b"]);
 }
 
 #[test]
