@@ -278,6 +278,12 @@ def group():
     )
 
 
+def seen(metric):
+    """What windows saw by pattern, over the time they were open: they are too seldom open for a rate over a few minutes."""
+    amount, time = (f"increase(hotshard_{name}{{{SHARD}}}[1h])" for name in (metric, "observed_seconds_total"))
+    return f"topk({LINES}, {amount} / on (region, replication_group, shard) group_left () ({time} > 0))"
+
+
 def shard():
     rate = "[$__rate_interval]"
     return dashboard(
@@ -305,12 +311,19 @@ def shard():
             ),
             lines(
                 "Commands that windows saw, by pattern",
-                f"topk({LINES}, increase(hotshard_observed_pattern_commands_total{{{SHARD}}}[1h]) / on (region, replication_group, shard) group_left () (increase(hotshard_observed_seconds_total{{{SHARD}}}[1h]) > 0))",
+                seen("observed_pattern_commands_total"),
                 "{{pattern}}",
                 "ops",
                 about="Commands of each pattern over the time windows were open, within an hour.",
             ),
-            lines("Different keys and clients in a window", f"hotshard_window_distinct_keys{{{SHARD}}}", "keys", "short", [(f"hotshard_window_distinct_clients{{{SHARD}}}", "clients")]),
+            lines(
+                "Bytes out that windows saw, by pattern",
+                seen("observed_pattern_output_bytes_total"),
+                "{{pattern}}",
+                "Bps",
+                about="Estimated bytes that the node which was looked at sent for each pattern, over the time windows were open, within an hour.",
+            ),
+            lines("Different keys and clients in a window", f"hotshard_window_distinct_keys{{{SHARD}}}", "keys", "short", [(f"hotshard_window_distinct_clients{{{SHARD}}}", "clients")], width=24),
             row("What it does: from its own counters, primaries included"),
             lines("Commands by name", f"topk({LINES}, rate(hotshard_shard_commands_total{{{SHARD}}}{rate}))", "{{command}}", "ops", stacked=True),
             lines("Engine CPU by command", f"topk({LINES}, rate(hotshard_shard_command_cpu_seconds_total{{{SHARD}}}{rate}))", "{{command}}", "percentunit", stacked=True),
@@ -332,8 +345,9 @@ def shard():
             ),
             lines("Keys evicted and expired", f"rate(hotshard_node_evicted_keys_total{{{SHARD}}}{rate})", "{{node}} evicted", "ops", [(f"rate(hotshard_node_expired_keys_total{{{SHARD}}}{rate})", "{{node}} expired")], width=8),
             row("How far to trust the windows"),
-            lines("Windows by end", f"sum by (end) (increase(hotshard_windows_total{{{SHARD}}}[1h])) > 0", "{{end}}", "short"),
-            lines("Lines of MONITOR", f"rate(hotshard_monitor_lines_total{{{SHARD}}}{rate})", "understood", "ops", [(f"sum(rate(hotshard_monitor_rejected_lines_total{{{SHARD}}}{rate}))", "not understood")]),
+            lines("Windows by end", f"sum by (end) (increase(hotshard_windows_total{{{SHARD}}}[1h])) > 0", "{{end}}", "short", width=8),
+            lines("Error of the bytes-out estimate", f"hotshard_window_output_estimate_error_ratio{{{SHARD}}}", "error", "percentunit", thresholds=steps((-0.25, GREEN), (0.25, ORANGE), base=ORANGE), width=8),
+            lines("Lines of MONITOR", f"rate(hotshard_monitor_lines_total{{{SHARD}}}{rate})", "understood", "ops", [(f"sum(rate(hotshard_monitor_rejected_lines_total{{{SHARD}}}{rate}))", "not understood")], width=8),
         ],
     )
 
