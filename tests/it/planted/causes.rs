@@ -1,126 +1,10 @@
-//! Scenes on a real cluster: even traffic, and in it one cause that makes one shard hot. Names, shards and noise are drawn from a seed.
+//! What is planted: every cause in two shapes.
 
-use std::time::Duration;
+use super::{Churn, LITTLE, NOISE, RATE, Scene, Truth, World, count, crc16};
+use crate::harness::cluster::Shard;
+use crate::harness::traffic::{Plan, Traffic};
 
-use futures_util::future::{LocalBoxFuture, join_all};
-use tokio::time::{Instant, sleep_until};
-
-use crate::harness::cluster::{Cluster, Shard};
-use crate::harness::traffic::{Chance, Plan, Traffic};
-
-/// Commands a second in all, about.
-const RATE: f64 = 1500.0;
-/// Longer than anybody looks.
-const SECONDS: f64 = 60.0;
-
-/// Which shard a scene makes hot, in which signal, and what the verdict must say of it.
-#[derive(Debug, Clone)]
-pub(crate) struct Truth {
-    pub signal: &'static str,
-    pub cause: &'static str,
-    pub subject: Option<String>,
-    /// Causes that other signals of the shard may have besides.
-    pub beside: &'static [&'static str],
-}
-
-/// Everything that goes on at the same time.
-pub(crate) struct Scene {
-    pub name: String,
-    /// The place of the hot shard; `None` where nothing is planted.
-    pub hot: Option<usize>,
-    pub truth: Option<Truth>,
-    traffic: Traffic,
-    churn: Option<Churn>,
-    /// Who only listens: the server, and the command after which it does.
-    listeners: Vec<(usize, Vec<String>)>,
-}
-
-/// Clients that connect, say a word and leave.
-struct Churn {
-    server: usize,
-    per_second: f64,
-    words: Vec<Vec<String>>,
-}
-
-impl Scene {
-    /// Asks the servers what it must know of them, so that this isn't seen as load.
-    pub(crate) async fn ready(mut self, cluster: &Cluster) -> Self {
-        self.traffic = self.traffic.placed(cluster).await;
-        self
-    }
-
-    /// Goes on for longer than anybody looks.
-    pub(crate) async fn play(&self, cluster: &Cluster) {
-        let mut parts: Vec<LocalBoxFuture<'_, ()>> = vec![Box::pin(async {
-            self.traffic.run(cluster).await;
-        })];
-        parts.extend(
-            self.churn
-                .iter()
-                .map(|churn| Box::pin(churn.go_on(cluster)) as LocalBoxFuture<'_, ()>),
-        );
-        for (server, command) in &self.listeners {
-            parts.push(Box::pin(listen(cluster, *server, command)));
-        }
-        join_all(parts).await;
-    }
-}
-
-impl Churn {
-    async fn go_on(&self, cluster: &Cluster) {
-        let start = Instant::now();
-        for number in 0..(self.per_second * SECONDS) as u32 {
-            sleep_until(start + Duration::from_secs_f64(f64::from(number) / self.per_second)).await;
-            let mut connection = cluster.servers[self.server].connect().await;
-            for word in &self.words {
-                let word: Vec<&str> = word.iter().map(String::as_str).collect();
-                connection.call(&word).await.expect("the server answers");
-            }
-        }
-    }
-}
-
-/// Takes what comes, until the scene is over.
-async fn listen(cluster: &Cluster, server: usize, command: &[String]) {
-    let mut connection = cluster.servers[server].connect().await;
-    let command: Vec<&str> = command.iter().map(String::as_str).collect();
-    connection.send(&[command]).await.expect("the server takes it");
-    while connection.receive().await.is_ok() {}
-}
-
-/// One real cluster, and chance.
-pub(crate) struct World<'a> {
-    pub cluster: &'a Cluster,
-    pub shards: Vec<Shard>,
-    chance: Chance,
-}
-
-impl<'a> World<'a> {
-    pub(crate) async fn new(cluster: &'a Cluster, seed: u64) -> Self {
-        Self {
-            cluster,
-            shards: cluster.shards().await,
-            chance: Chance(seed),
-        }
-    }
-
-    /// A shard is drawn to be the hot one.
-    pub(crate) fn draw_shard(&mut self) -> usize {
-        self.chance.below(self.shards.len())
-    }
-
-    /// Traffic that is the same everywhere.
-    pub(crate) async fn even(&mut self, rate: f64) -> Scene {
-        Scene {
-            name: format!("even traffic, {rate:.0} commands a second"),
-            hot: None,
-            truth: None,
-            traffic: self.noise(rate).await,
-            churn: None,
-            listeners: Vec::new(),
-        }
-    }
-
+impl World<'_> {
     /// The same key again and again: read among others' traffic, or counted up within much of it.
     pub(crate) async fn single_key(&mut self, noisy: bool) -> Scene {
         let hot = self.draw_shard();
@@ -200,7 +84,8 @@ impl<'a> World<'a> {
         })
     }
 
-    /// A few replies of hundreds of kilobytes: whole sorted sets, or large strings within much other traffic.
+    /// A few replies of hundreds of kilobytes: whole sorted sets, or large strings among many more bytes of others. Somebody's MONITOR on
+    /// the primary, which shows hardly anything, is not to be blamed for whole sorted sets.
     pub(crate) async fn fat_replies(&mut self, noisy: bool) -> Scene {
         let hot = self.draw_shard();
         let word = self.word();
@@ -216,23 +101,24 @@ impl<'a> World<'a> {
         }
         self.cluster.replicated().await;
         let name = Some(format!("{word}:{{ID}}"));
-        let noise = if noisy { 0.8 * RATE } else { 0.3 * RATE };
-        let scene = self
-            .scene(hot, noisy, noise, "bytes_out", "fat_replies", name)
+        let mut scene = self
+            .scene(hot, noisy, LITTLE * RATE, "bytes_out", "fat_replies", name)
             .await
             .beside(&["expensive_command"]);
-        match noisy {
-            false => scene.with(
-                Plan::spread("ZREVRANGE", keys, count(15.0))
-                    .with(&["0", "-1"])
-                    .per_second(15.0)
-                    .on_replica(),
-            ),
-            true => scene.with(Plan::spread("GET", keys, count(80.0)).per_second(80.0).on_replica()),
+        if noisy {
+            let planted = 1.5e6;
+            let noise = self.bytes_everywhere(4000, planted * NOISE / (1.0 - NOISE)).await;
+            let rate = planted / 50_000.0;
+            let large = Plan::spread("GET", keys, count(rate)).per_second(rate).on_replica();
+            return scene.with(noise).with(large);
         }
+        scene.listeners = vec![(self.shards[hot].primary, vec!["MONITOR".to_owned()])];
+        let whole = Plan::spread("ZREVRANGE", keys, count(15.0)).with(&["0", "-1"]);
+        scene.with(whole.per_second(15.0).on_replica())
     }
 
-    /// Calls that look at everything and answer little: KEYS, or a search through a long list within much other traffic.
+    /// Calls that look at everything and answer little: KEYS, or a search through a long list beside commands of others that take more time
+    /// in all.
     pub(crate) async fn expensive_command(&mut self, noisy: bool) -> Scene {
         let hot = self.draw_shard();
         let word = self.word();
@@ -247,16 +133,26 @@ impl<'a> World<'a> {
             .await;
         self.cluster.replicated().await;
         let command = if noisy { "LPOS" } else { "KEYS" };
-        let (noise, _) = Self::split(noisy);
         let scene = self
-            .scene(hot, noisy, noise, "cpu", "expensive_command", Some(command.to_owned()))
+            .scene(
+                hot,
+                noisy,
+                LITTLE * RATE,
+                "cpu",
+                "expensive_command",
+                Some(command.to_owned()),
+            )
             .await
             .beside(&["single_key", "client"]);
-        let plan = match noisy {
-            false => Plan::new("KEYS", "nothing:*:at:all", count(40.0)).on_server(shard.replicas[0]),
-            true => Plan::new("LPOS", &key, count(100.0)).with(&["nowhere"]).on_replica(),
-        };
-        scene.with(plan.per_second(if noisy { 100.0 } else { 40.0 }).from("127.0.2.9"))
+        if noisy {
+            let planted = 0.15;
+            let noise = self.cores_everywhere(planted * NOISE / (1.0 - NOISE)).await;
+            let rate = planted / self.cost_of(hot, &["LPOS", &key, "nowhere"]).await;
+            let search = Plan::new("LPOS", &key, count(rate)).with(&["nowhere"]).on_replica();
+            return scene.with(noise).with(search.per_second(rate).from("127.0.2.9"));
+        }
+        let all = Plan::new("KEYS", "nothing:*:at:all", count(40.0)).on_server(shard.replicas[0]);
+        scene.with(all.per_second(40.0).from("127.0.2.9"))
     }
 
     /// One client reads whatever the shard has: all its keys, or those of many kinds within much other traffic.
@@ -282,7 +178,13 @@ impl<'a> World<'a> {
         let word = self.word();
         let key = self.keys(&format!("{word}:#"), hot, 1).await.remove(0);
         let said = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        let noise = if noisy { 0.5 * RATE } else { 0.2 * RATE };
+        // A word for each connection.
+        let connections = 300.0;
+        let noise = if noisy {
+            connections * NOISE / (1.0 - NOISE)
+        } else {
+            LITTLE * RATE
+        };
         let mut scene = self
             .scene(hot, noisy, noise, "commands", "connection_churn", None)
             .await
@@ -291,19 +193,20 @@ impl<'a> World<'a> {
         scene.churn = Some(match noisy {
             false => Churn {
                 server: shard.replicas[0],
-                per_second: 150.0,
+                per_second: connections,
                 words: vec![said(&["READONLY"]), said(&["GET", &key])],
             },
             true => Churn {
                 server: shard.primary,
-                per_second: 250.0,
+                per_second: connections,
                 words: vec![said(&["PING"])],
             },
         });
         scene
     }
 
-    /// Somebody else reads a MONITOR stream, while values of some size are written everywhere.
+    /// Somebody else reads a MONITOR stream while values of some size are written everywhere: of the replica, or two of them of the primary
+    /// among many more bytes of others.
     pub(crate) async fn other_monitor(&mut self, noisy: bool) -> Scene {
         let hot = self.draw_shard();
         let word = self.word();
@@ -311,15 +214,22 @@ impl<'a> World<'a> {
         for shard in 0..self.shards.len() {
             keys.extend(self.keys(&format!("{word}:#"), shard, 50).await);
         }
-        let noise = if noisy { 0.7 * RATE } else { 0.1 * RATE };
         let mut scene = self
-            .scene(hot, noisy, noise, "bytes_out", "other_monitor", None)
+            .scene(hot, noisy, 0.1 * RATE, "bytes_out", "other_monitor", None)
             .await
             .beside(&["other_monitor"]);
-        let replica = self.shards[hot].replicas[0];
-        let clients = if noisy { 2 } else { 1 };
-        scene.listeners = vec![(replica, vec!["MONITOR".to_owned()]); clients];
-        let writes = 1800.0 / clients as f64;
+        let shard = &self.shards[hot];
+        let (place, streams, writes) = match noisy {
+            false => (shard.replicas[0], 1, 1800.0),
+            true => (shard.primary, 2, 900.0),
+        };
+        scene.listeners = vec![(place, vec!["MONITOR".to_owned()]); streams];
+        if noisy {
+            // What the streams take: this shard's part of the writes, with a little around each.
+            let planted = streams as f64 * writes / self.shards.len() as f64 * 3100.0;
+            let noise = self.bytes_everywhere(4000, planted * NOISE / (1.0 - NOISE)).await;
+            scene = scene.with(noise);
+        }
         let value = "v".repeat(3000);
         scene.with(
             Plan::spread("SET", keys, count(writes))
@@ -412,137 +322,4 @@ impl<'a> World<'a> {
         let scene = plain.with(reads);
         if noisy { scene.with(writes) } else { scene }
     }
-
-    async fn scene(
-        &mut self,
-        hot: usize,
-        noisy: bool,
-        noise: f64,
-        signal: &'static str,
-        cause: &'static str,
-        subject: Option<String>,
-    ) -> Scene {
-        Scene {
-            name: format!("{cause}, noisy: {noisy}"),
-            hot: Some(hot),
-            truth: Some(Truth {
-                signal,
-                cause,
-                subject,
-                beside: &[],
-            }),
-            ..self.even(noise).await
-        }
-    }
-
-    /// What is noise, and what is planted, in commands a second.
-    fn split(noisy: bool) -> (f64, f64) {
-        let noise = if noisy { 0.7 } else { 0.3 };
-        (noise * RATE, (1.0 - noise) * RATE)
-    }
-
-    /// Reads and writes of several kinds by several clients, as much of each in every shard.
-    async fn noise(&mut self, rate: f64) -> Traffic {
-        let kinds: [(&str, &[&str], bool); 6] = [
-            ("GET", &[], true),
-            ("SET", &["value"], false),
-            ("HGETALL", &[], true),
-            ("HSET", &["field", "value"], false),
-            ("ZSCORE", &["member"], true),
-            ("EXPIRE", &["600"], false),
-        ];
-        let weights: Vec<f64> = kinds.iter().map(|_| 1.0 + self.chance.below(5) as f64).collect();
-        let whole: f64 = weights.iter().sum();
-        let mut traffic = Traffic::new(self.chance.below(1 << 30) as u64);
-        for (number, ((command, arguments, reads), weight)) in kinds.into_iter().zip(&weights).enumerate() {
-            let word = self.word();
-            let mut keys = Vec::new();
-            for shard in 0..self.shards.len() {
-                keys.extend(self.keys(&format!("{word}:#"), shard, 150).await);
-            }
-            let rate = rate * weight / whole;
-            let plan = Plan::spread(command, keys, count(rate))
-                .with(arguments)
-                .per_second(rate)
-                .from(&format!("127.0.1.{}", 1 + number % 3));
-            traffic = traffic.plan(if reads { plan.on_replica() } else { plan });
-        }
-        traffic
-    }
-
-    /// So many keys of the shard, with numbers for `#`.
-    async fn keys(&mut self, name: &str, shard: usize, count: usize) -> Vec<String> {
-        let mut keys = Vec::new();
-        while keys.len() < count {
-            let key = name.replace('#', &(100_000 + self.chance.below(800_000)).to_string());
-            if self.shards[shard].owns(crc16(tag_of(&key)) & 0x3FFF) && !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-        keys
-    }
-
-    /// A key of that slot that is like no other.
-    fn key_in(&mut self, slot: u16, tagged: bool) -> String {
-        let first = self.word();
-        loop {
-            let tag = format!("{}{}", self.word(), self.chance.below(100));
-            let key = if tagged {
-                format!("{first}:{{{tag}}}")
-            } else {
-                format!("{first}:{tag}")
-            };
-            if crc16(tag_of(&key)) & 0x3FFF == slot {
-                return key;
-            }
-        }
-    }
-
-    /// A word that is no number, hash or date.
-    fn word(&mut self) -> String {
-        const SYLLABLES: [&str; 16] = [
-            "ka", "lo", "mi", "ru", "te", "so", "na", "vi", "po", "du", "re", "ha", "zi", "gu", "wo", "ye",
-        ];
-        (0..4).map(|_| SYLLABLES[self.chance.below(SYLLABLES.len())]).collect()
-    }
-}
-
-impl Scene {
-    fn with(mut self, plan: Plan) -> Self {
-        self.traffic = self.traffic.plan(plan);
-        self
-    }
-
-    fn beside(mut self, causes: &'static [&'static str]) -> Self {
-        if let Some(truth) = &mut self.truth {
-            truth.beside = causes;
-        }
-        self
-    }
-}
-
-fn count(rate: f64) -> u64 {
-    (rate * SECONDS) as u64
-}
-
-/// What of a key decides its slot.
-fn tag_of(key: &str) -> &str {
-    let tag = key
-        .split_once('{')
-        .and_then(|(_, rest)| rest.split_once('}'))
-        .map_or("", |(tag, _)| tag);
-    if tag.is_empty() { key } else { tag }
-}
-
-/// The servers' checksum, bit by bit.
-fn crc16(text: &str) -> u16 {
-    text.bytes().fold(0, |sum, byte| {
-        (0..8).fold(sum ^ (u16::from(byte) << 8), |sum: u16, _| {
-            if sum & 0x8000 == 0 {
-                sum << 1
-            } else {
-                (sum << 1) ^ 0x1021
-            }
-        })
-    })
 }
