@@ -1,11 +1,14 @@
 """Opens a page in a real browser and waits until it shows a text.
 
-browse.py CHROMIUM URL TEXT SECONDS prints JSON: what the page says, and every error of its console. The browser is spoken to over
-two pipes, so no port is opened; pages that stream never finish loading, which is why its own ways to dump a page don't end.
+browse.py CHROMIUM URL TEXT SECONDS prints JSON: what the page says, and every error of its console. With `print` behind them also what
+of it would be cut off or lie on each other on paper, and on how many sheets it fits. The browser is spoken to over two pipes, so no port
+is opened; pages that stream never finish loading, which is why its own ways to dump a page don't end.
 """
 
+import base64
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -61,7 +64,37 @@ class Browser:
             self.errors.append(params["entry"]["text"])
 
 
-def main(chromium, url, text, seconds):
+# A4 within the browser's own margins, in CSS pixels.
+PAPER = {"width": 718, "height": 1047, "deviceScaleFactor": 1, "mobile": False}
+
+# Elements beyond the right edge, and texts of one chart that lie on each other.
+FAULTS = """(() => {
+    const name = element => `${element.tagName.toLowerCase()} ${element.textContent.slice(0, 60)}`;
+    const box = element => element.getBoundingClientRect();
+    const all = [...document.querySelectorAll('main *')];
+    const cut = all.filter(element => box(element).width > 0 && box(element).right > innerWidth + 1).map(name);
+    const overlapping = [];
+    for (const chart of document.querySelectorAll('svg.chart')) {
+        const texts = [...chart.querySelectorAll('text')].map(text => [name(text), box(text)]);
+        texts.forEach(([one, a], place) => texts.slice(place + 1).forEach(([other, b]) => {
+            const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            if (wide > 1 && high > 3) overlapping.push(`${one} / ${other}`);
+        }));
+    }
+    return {cut, overlapping};
+})()"""
+
+
+def printed(browser, session):
+    browser.call("Emulation.setEmulatedMedia", session, media="print")
+    browser.call("Emulation.setDeviceMetricsOverride", session, **PAPER)
+    faults = browser.call("Runtime.evaluate", session, expression=FAULTS, returnByValue=True)["result"]["value"]
+    pdf = base64.b64decode(browser.call("Page.printToPDF", session, paperWidth=8.27, paperHeight=11.69)["data"])
+    return {**faults, "sheets": len(re.findall(rb"/Type /Page\b", pdf))}
+
+
+def main(chromium, url, text, seconds, medium="screen"):
     deadline = time.monotonic() + float(seconds)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(chromium, profile)
@@ -76,7 +109,8 @@ def main(chromium, url, text, seconds):
                 time.sleep(0.2)
                 answer = browser.call("Runtime.evaluate", session, expression="document.body?.innerText ?? ''")
                 said = answer["result"]["value"]
-            print(json.dumps({"said": said, "errors": browser.errors}))
+            on_paper = printed(browser, session) if medium == "print" else {}
+            print(json.dumps({"said": said, "errors": browser.errors, **on_paper}))
         finally:
             browser.process.terminate()
             browser.process.wait(10)

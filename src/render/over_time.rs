@@ -7,6 +7,7 @@ use chrono::DateTime;
 use super::chart::{WIDTH, heat, marks, open};
 use super::figure::{fitted, rate};
 use super::html::escaped;
+use super::standing;
 use crate::analysis::report::{Report, ShardReport};
 use crate::model::Slot;
 
@@ -182,7 +183,7 @@ fn owner(svg: &mut String, shard: &ShardReport, (first, last): (u16, u16)) {
     let _ = write!(
         svg,
         r#"<rect class="owner {class}" x="{from:.1}" y="40" width="{width:.1}" height="26"><title>{whole}: {first}–{last}</title></rect>"#,
-        class = heat(shard.status.commands),
+        class = heat(standing::hottest(shard)),
         width = to - from,
         whole = escaped(name),
     );

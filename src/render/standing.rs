@@ -60,15 +60,18 @@ pub(super) fn hottest(shard: &ShardReport) -> Status {
     hot.min().unwrap_or(shard.status.commands)
 }
 
-/// `very hot in bytes out, hot in CPU`; where it is hot in none, how it stands in commands. Empty if that isn't known either.
+/// `very hot in commands, bytes out; hot in CPU`; where it is hot in none, how it stands in commands. Empty if that isn't known either.
 pub(super) fn verdict(shard: &ShardReport) -> String {
-    let hot = Signal::ALL.into_iter().filter_map(|signal| {
-        let heat = of(&shard.status, signal);
-        heat.is_hot().then(|| format!("{} in {}", status(heat), name(signal)))
+    let hot = [Status::VeryHot, Status::Hot].into_iter().filter_map(|heat| {
+        let signals = Signal::ALL
+            .into_iter()
+            .filter(|signal| of(&shard.status, *signal) == heat);
+        let names: Vec<&str> = signals.map(name).collect();
+        (!names.is_empty()).then(|| format!("{} in {}", status(heat), names.join(", ")))
     });
     let hot: Vec<String> = hot.collect();
     match (hot.is_empty(), shard.status.commands) {
-        (false, _) if shard.signals.is_some() => hot.join(", "),
+        (false, _) if shard.signals.is_some() => hot.join("; "),
         (_, Status::Unknown) => String::new(),
         (_, commands) => status(commands).to_owned(),
     }

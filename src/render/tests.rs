@@ -184,6 +184,14 @@ fn what_is_hot_in_bytes_alone_is_seen_in_every_form() {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("Cores of each shard"), "nothing is hot in CPU");
+    let mut both = report;
+    both.shards[0].status.commands = Status::VeryHot;
+    both.shards[0].status.cpu = Status::Hot;
+    let text = render(&both, Format::Table, look);
+    assert!(
+        text.contains("· very hot in commands, bytes out; hot in CPU ─"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -1,29 +1,14 @@
 //! The live page in a real browser.
 
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::harness::browser::browse;
 use crate::harness::hotshard::Hotshard;
-use crate::harness::tools::tool;
 use crate::harness::wait::eventually;
-use crate::repository::root;
 
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// What the page at this address says once it says `text`, and the errors of its console.
-fn browse(address: &str, text: &str) -> Value {
-    let output = Command::new(tool("python"))
-        .arg(root().join("tests/browse.py"))
-        .arg(tool("chromium"))
-        .args([&format!("http://{address}/"), text, "30"])
-        .output()
-        .expect("python starts");
-    let complaint = || String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{}", complaint());
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", complaint()))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_names_the_hot_shard_and_its_cause() {
@@ -51,7 +36,7 @@ async fn the_page_names_the_hot_shard_and_its_cause() {
     };
     let shard = eventually("a shard is hot for a reason", DEADLINE, diagnosed).await;
     let head = format!("Shard {shard} of demo is very hot");
-    let page = browse(&hotshard.address.to_string(), &head);
+    let page = browse(&format!("http://{}/", hotshard.address), &head);
     assert_eq!(page["errors"], Value::Array(Vec::new()), "{page:#}");
     let said = page["said"].as_str().expect("it says something");
     assert!(said.contains(&head), "{said}");

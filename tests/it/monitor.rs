@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::harness::browser::browse_printed;
 use crate::harness::cluster::Cluster;
 use crate::harness::server::{Server, ServerPlan};
 use crate::harness::traffic::{Plan, Traffic};
@@ -82,11 +83,15 @@ impl Run {
         ended(self.start(arguments)).await
     }
 
-    /// The file whose name begins and ends so.
+    /// What is in the file whose name begins and ends so.
     fn file(&self, begin: &str, end: &str) -> Vec<u8> {
+        fs::read(self.path(begin, end)).expect("it can be read")
+    }
+
+    fn path(&self, begin: &str, end: &str) -> PathBuf {
         let folder = self.folder.path().join("reports");
         let names: Vec<_> = walk(&folder);
-        let is_it = |path: &&std::path::PathBuf| {
+        let is_it = |path: &&PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             name.starts_with(begin) && name.ends_with(end)
         };
@@ -94,7 +99,7 @@ impl Run {
             .iter()
             .find(is_it)
             .unwrap_or_else(|| panic!("no {begin}*{end} among {names:?}"));
-        fs::read(found).expect("it can be read")
+        found.clone()
     }
 
     pub(crate) fn data(&self) -> Value {
@@ -107,7 +112,7 @@ async fn ended(child: Child) -> Said {
     waited.await.expect("a thread").expect("it ends").into()
 }
 
-fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+fn walk(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
@@ -208,6 +213,7 @@ async fn one_round_names_the_hot_shard_and_the_cause() {
         "{said:?}"
     );
     check_archive(&run, hot);
+    check_page(&run, hot);
     for path in walk(run.folder.path()) {
         let bytes = fs::read(&path).expect("it can be read");
         let held = bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
@@ -215,6 +221,27 @@ async fn one_round_names_the_hot_shard_and_the_cause() {
     }
     assert!(!said.stdout.contains(SECRET) && !said.stderr.contains(SECRET));
     check_gone(&cluster).await;
+}
+
+/// The page of a live round has its charts, and comes out on paper as it is: nothing cut off, no text on another.
+fn check_page(run: &Run, hot: &str) {
+    let page = String::from_utf8(run.file("report_orders_", ".html")).expect("text");
+    for chart in [
+        "Commands a second by shard, against the mean",
+        "Commands a second of each shard over time",
+        "Slots from 0 to 16383 with their owners",
+    ] {
+        assert!(page.contains(chart), "{chart}: {page}");
+    }
+    let path = fs::canonicalize(run.path("report_orders_", ".html")).expect("it is there");
+    let printed = browse_printed(&format!("file://{}", path.display()), hot);
+    assert_eq!(printed["errors"], serde_json::json!([]), "{printed:#}");
+    let faults = (&printed["cut"], &printed["overlapping"]);
+    assert_eq!(faults, (&serde_json::json!([]), &serde_json::json!([])), "{printed:#}");
+    assert!(
+        (1..=6).contains(&printed["sheets"].as_u64().expect("a number")),
+        "{printed:#}"
+    );
 }
 
 /// Every line with a client's command is in the archive; what hotshard asks and what replication adds for its own sake are not.

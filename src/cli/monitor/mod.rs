@@ -12,7 +12,7 @@ mod wording;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, IsTerminal};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -96,7 +96,7 @@ pub(super) fn run(args: &MonitorArgs) -> anyhow::Result<Outcome> {
     };
     let ended = runtime.block_on(round.run(found));
     let (kept, raw) = (keeping.finish(), raw_thread.map(RawThread::join));
-    tell_kept(kept.as_ref(), raw.as_ref());
+    tell_kept(kept.as_ref().map(|kept| (kept, args.db_path.as_path())), raw.as_ref());
     let outcome = ended.and_then(|ended| args.tell(ended, absent, &folder));
     folder.tidy();
     outcome
@@ -240,9 +240,14 @@ impl MonitorArgs {
 }
 
 /// Says where lines are kept, and which aren't.
-fn tell_kept(archive: Option<&ArchiveSnapshot>, raw: Option<&RawSummary>) {
-    for (reason, rows) in archive.iter().flat_map(|archive| &archive.dropped) {
-        failure::say(&format!("{rows} rows are not in the archive: {reason}"));
+fn tell_kept(archive: Option<(&ArchiveSnapshot, &Path)>, raw: Option<&RawSummary>) {
+    if let Some((archive, path)) = archive {
+        for (reason, rows) in &archive.dropped {
+            failure::say(&format!("{rows} rows are not in the archive: {reason}"));
+        }
+        if path.exists() {
+            failure::say(&format!("wrote {}", path.display()));
+        }
     }
     let Some(raw) = raw else { return };
     if let Some(trouble) = &raw.trouble {

@@ -5,6 +5,7 @@
 
 pub(crate) mod alertmanager;
 pub(crate) mod aws;
+pub(crate) mod browser;
 pub(crate) mod cluster;
 pub(crate) mod collector;
 pub(crate) mod figures;
