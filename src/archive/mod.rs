@@ -3,10 +3,13 @@
 //! Windows come in with their counts and an even sample of their lines; one thread writes them. It refuses to know how windows come
 //! about, and never makes whoever hands them in wait.
 
+mod confined;
 mod disk;
 mod elision;
+mod filter;
 mod lessons;
 mod line;
+mod names;
 mod past;
 mod query;
 mod raw_log;
@@ -17,10 +20,13 @@ mod settings;
 mod store;
 mod trouble;
 mod writer;
+mod writing;
 
+pub use confined::{SQL_TIME_MAX, SqlError};
+pub use filter::Filter;
 pub use lessons::lessons;
 pub use past::{KeptRound, PastRound};
-pub use query::{Answer, Filter, Questions, SQL_TIME_MAX, SqlError};
+pub use query::{Answer, Questions};
 pub use raw_log::{RawLog, RawLogs, RawSettings, RawSummary, RawThread, file_stem};
 pub use sample::{Sample, Sampler};
 pub use settings::{ArchiveSettings, Record};

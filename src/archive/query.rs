@@ -6,13 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
-use rusqlite::limits::Limit;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use serde_json::Value as Json;
-use tokio::time::Instant;
 
+use super::confined::{SqlError, confine};
+use super::filter::{Chosen, Filter, glob};
 use super::past::{self, KeptRound, PastRound};
 use super::schema;
 use super::trouble::ArchiveError;
@@ -33,23 +32,6 @@ enum Form {
     Earlier,
 }
 
-/// Which lines are wanted; what is `None` is not asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Of this session.
-    pub session: Option<i64>,
-    /// Of this cluster.
-    pub cluster: Option<String>,
-    /// Of this shard.
-    pub shard: Option<String>,
-    /// Of this command, in any case.
-    pub command: Option<String>,
-    /// Whose key or pattern is like this: `*` stands for anything; without one, a part of it.
-    pub pattern: Option<String>,
-    /// No more than so many.
-    pub limit: u32,
-}
-
 /// An answer: named columns and rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
@@ -61,20 +43,11 @@ pub struct Answer {
     pub notes: Vec<String>,
 }
 
-/// How long a statement of the user's may take.
-pub const SQL_TIME_MAX: Duration = Duration::from_secs(30);
-
 /// Rows that an answer may have.
 const ROWS_MAX: usize = 1_000_000;
 
 /// Bytes that an answer may have, about; more is read by nobody, and takes for ever to lay out.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-/// Bytes of one value.
-const VALUE_BYTES_MAX: i32 = 1024 * 1024;
-
-/// Between two looks at the clock.
-const OPERATIONS_A_LOOK: i32 = 10_000;
 
 /// The columns of a line that are shown.
 const SHOWN: &str = "datetime_utc, cluster_id, shard_name, client_address, command, key, key_pattern";
@@ -137,7 +110,7 @@ impl Questions {
     }
 
     /// The answer to a statement of the user's, which can read this file and nothing else, and not for longer than this
-    /// ([`SQL_TIME_MAX`], usually).
+    /// ([`SQL_TIME_MAX`](super::SQL_TIME_MAX), usually).
     pub fn sql(&mut self, statement: &str, time_max: Duration) -> Result<Answer, SqlError> {
         let failed = |error| SqlError::of(error, time_max);
         if statement
@@ -146,31 +119,12 @@ impl Questions {
         {
             return Err(SqlError::Empty);
         }
-        self.confine(time_max)?;
+        confine(&mut self.connection, time_max)?;
         let mut prepared = self.connection.prepare(statement).map_err(failed)?;
         if !prepared.readonly() {
             return Err(SqlError::Writes);
         }
         answer(&mut prepared, Vec::new()).map_err(failed)
-    }
-
-    /// Takes everything from the connection that a statement could do harm with.
-    fn confine(&mut self, time_max: Duration) -> Result<(), SqlError> {
-        let failed = |error| SqlError::of(error, time_max);
-        let connection = &mut self.connection;
-        for (limit, value) in [
-            (Limit::SQLITE_LIMIT_ATTACHED, 0),
-            (Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX),
-            (Limit::SQLITE_LIMIT_SQL_LENGTH, 1024 * 1024),
-            (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
-        ] {
-            connection.set_limit(limit, value).map_err(failed)?;
-        }
-        connection.authorizer(Some(authorize)).map_err(failed)?;
-        let deadline = Instant::now() + time_max;
-        connection
-            .progress_handler(OPERATIONS_A_LOOK, Some(move || Instant::now() >= deadline))
-            .map_err(failed)
     }
 
     /// The round of that number, or the newest, with its windows as they were.
@@ -327,45 +281,6 @@ impl Questions {
     }
 }
 
-/// Why a statement of the user's has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum SqlError {
-    /// It would change something.
-    #[error("this statement would change the archive, which is only read")]
-    Writes,
-    /// There is none.
-    #[error("there is no statement; write one, such as 'SELECT * FROM monitoring_sessions'")]
-    Empty,
-    /// It does something that isn't allowed.
-    #[error("only the tables and views of the archive can be read, and nothing else done: {0}")]
-    Forbidden(String),
-    /// It takes too long.
-    #[error("the statement took longer than {} s and was ended; ask for less, or use --stats, which reads counts", .0.as_secs())]
-    Time(Duration),
-    /// It is wrong.
-    #[error("SQLite says: {0}")]
-    Wrong(String),
-}
-
-impl SqlError {
-    fn of(error: rusqlite::Error, time_max: Duration) -> Self {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::OperationInterrupted) => Self::Time(time_max),
-            Some(rusqlite::ErrorCode::AuthorizationForStatementDenied) => Self::Forbidden(error.to_string()),
-            _ => Self::Wrong(error.to_string()),
-        }
-    }
-}
-
-/// Reading, and nothing else: no other file, no setting, no extension.
-fn authorize(context: AuthContext<'_>) -> Authorization {
-    match context.action {
-        AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => Authorization::Allow,
-        AuthAction::Function { function_name } if function_name != "load_extension" => Authorization::Allow,
-        _ => Authorization::Deny,
-    }
-}
-
 fn form(connection: &Connection, path: &Path) -> Result<Form, ArchiveError> {
     schema::refuse_newer(connection, path)?;
     let kind: Option<String> = connection
@@ -425,47 +340,10 @@ fn weight(value: &Json) -> usize {
     size_of::<Json>() + value.as_str().map_or(0, str::len)
 }
 
-/// Conditions that all must hold.
-#[derive(Clone, Debug, Default)]
-struct Chosen {
-    conditions: Vec<String>,
-    values: Vec<Value>,
-}
-
-impl Chosen {
-    fn and(&mut self, condition: &str, value: impl Into<Value>) {
-        self.conditions.push(condition.to_owned());
-        self.values.push(value.into());
-    }
-
-    fn and_text(&mut self, condition: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.and(condition, value.to_owned());
-        }
-    }
-
-    fn conditions(&self) -> String {
-        if self.conditions.is_empty() {
-            "true".to_owned()
-        } else {
-            self.conditions.join(" AND ")
-        }
-    }
-}
-
-/// SQLite's pattern for what people write: `*` alone has a meaning; without one, any part of the text will do.
-fn glob(pattern: &str) -> String {
-    let escaped = pattern.replace('[', "[[]").replace('?', "[?]");
-    if pattern.contains('*') {
-        escaped
-    } else {
-        format!("*{escaped}*")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::SQL_TIME_MAX;
 
     #[test]
     fn a_statement_without_end_is_ended() {

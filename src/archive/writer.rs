@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::disk;
-use super::retention::{self, Limits};
+use super::retention::Limits;
 use super::sample::Sampler;
 use super::settings::{ArchiveSettings, Record};
 use super::store::{Drawn, Kept, Reading, Store};
@@ -237,15 +237,13 @@ impl Writer {
         let Some(store) = &mut self.store else {
             return false;
         };
-        let connection = store.connection();
-        let stepped = retention::step(connection, limits, now);
-        let oldest = retention::oldest(connection).ok().flatten().map(|(_, closed)| closed);
-        self.totals.measured(disk::size(&self.path), oldest);
+        let stepped = store.tidy(limits, now);
+        self.totals.measured(disk::size(&self.path), store.oldest());
         match stepped {
             Ok(more) => more,
             Err(error) => {
                 // The next batch meets the same trouble, and tells it.
-                warn!("cannot tidy the archive: {}", ArchiveError::database(&self.path, error));
+                warn!("cannot tidy the archive: {error}");
                 false
             }
         }

@@ -158,6 +158,9 @@ async fn check_daemon(cluster: &Cluster, keys: &str, secret: &Path) -> String {
     );
     let kept = texts(&path, "SELECT DISTINCT key FROM all_lines WHERE key IS NOT NULL");
     assert!(kept.len() > 2, "{kept:?}");
+    let learned = texts(&path, "SELECT segment FROM learned_segments").join("\n");
+    assert!(!learned.is_empty(), "it was learned that names vary");
+    check_clean("what was learned", learned.as_bytes());
     check_clean("the log", hotshard.stop().await.as_bytes());
     hot.into_iter().next().expect("a key was hot")
 }
