@@ -193,6 +193,9 @@ mod tests {
             "SEARCH chunks USING INDEX chunks_by_pattern",
         );
         check("shard_name = '0001'", "SEARCH chunks USING INDEX chunks_by_window");
+        // No index is made for one statement, to be looked into for every chunk.
+        check("key = 'hot'", "SEARCH chunks USING INDEX chunks_by_window");
+        check("client_ip = '10.0.0.9'", "SEARCH chunks USING INDEX chunks_by_window");
         check("key_pattern IS NULL", "SEARCH chunks USING INDEX chunks_by_pattern");
     }
 

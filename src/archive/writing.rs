@@ -1,13 +1,16 @@
 //! One window on its way into the archive: its counts, and the lines that were drawn from it.
 
-use std::collections::HashMap;
+use std::hash::Hash;
 
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
-use super::line::Row;
+use super::line::{Command, Reader, Row};
 use super::names::{Day, Dictionary, Names};
 use super::settings::Record;
 use super::store::{Drawn, Kept, Reading};
+use crate::analysis::keyspec::{CommandId, Commands};
 use crate::analysis::pattern::{Normaliser, PatternId};
 use crate::analysis::window::WindowStats;
 
@@ -155,11 +158,12 @@ impl Writing<'_> {
         let mut patterns = Normaliser::new(&reading.patterns, reading.seed).veiled(reading.veil.clone());
         patterns.learn(learned);
         let with_texts = reading.record == Record::Full;
-        let mut read = |line: &[u8]| Row::read(line, commands, upkeep, &mut patterns, with_texts);
-        let rows: Vec<Row> = sample.lines.iter().filter_map(|line| read(line)).collect();
-        let mut placed = self.placed(&rows, &patterns)?;
+        let mut reader = Reader::new(commands, upkeep, patterns, with_texts);
+        let rows: Vec<Row<'_>> = sample.lines.iter().filter_map(|line| reader.read(line)).collect();
+        let patterns = reader.patterns;
+        let mut placed = self.placed(&rows, commands, &patterns)?;
         // The sample has lost the order of the stream; two lines of one microsecond may change places.
-        placed.sort_by_key(|line| (line.command, line.pattern, line.row.at));
+        placed.sort_unstable_by_key(|line| (line.command, line.pattern, line.row.at));
         // Counting goes on from what was there last, also where its lines have left.
         let last: Option<i64> = self
             .transaction
@@ -186,25 +190,35 @@ impl Writing<'_> {
     }
 
     /// Each row with the numbers of its names.
-    fn placed<'rows>(&mut self, rows: &'rows [Row], patterns: &Normaliser) -> rusqlite::Result<Vec<Placed<'rows>>> {
-        let mut known: HashMap<PatternId, i64> = HashMap::new();
+    fn placed<'rows>(
+        &mut self,
+        rows: &'rows [Row<'rows>],
+        commands: &Commands,
+        patterns: &Normaliser,
+    ) -> rusqlite::Result<Vec<Placed<'rows>>> {
+        let mut of_patterns: Numbers<PatternId> = HashMap::default();
+        let mut of_commands: Numbers<CommandId> = HashMap::default();
+        let mut of_clients: Numbers<&str> = HashMap::default();
         let mut placed = Vec::with_capacity(rows.len());
         for row in rows {
             let pattern = match row.key.as_ref().map(|key| key.pattern) {
                 None => NO_PATTERN,
-                Some(pattern) => match known.get(&pattern) {
-                    Some(id) => *id,
-                    None => {
-                        let id = self.name(Dictionary::Patterns, &patterns.name(pattern))?;
-                        known.insert(pattern, id);
-                        id
-                    }
-                },
+                Some(pattern) => remembered(&mut of_patterns, pattern, || {
+                    self.name(Dictionary::Patterns, &patterns.name(pattern))
+                })?,
+            };
+            let command = match &row.command {
+                Command::Known(id) => remembered(&mut of_commands, *id, || {
+                    self.name(Dictionary::Commands, &commands.get(*id).name)
+                })?,
+                Command::Other(name) => self.name(Dictionary::Commands, name)?,
             };
             placed.push(Placed {
-                command: self.name(Dictionary::Commands, &row.command)?,
+                command,
                 pattern,
-                client: self.name(Dictionary::Clients, &row.client)?,
+                client: remembered(&mut of_clients, &row.client, || {
+                    self.name(Dictionary::Clients, &row.client)
+                })?,
                 began: row.at,
                 row,
             });
@@ -261,10 +275,24 @@ impl Writing<'_> {
     }
 }
 
+/// The numbers of names that one window has.
+type Numbers<Name> = HashMap<Name, i64, foldhash::fast::RandomState>;
+
+fn remembered<Name: Eq + Hash>(
+    known: &mut Numbers<Name>,
+    name: Name,
+    find: impl FnOnce() -> rusqlite::Result<i64>,
+) -> rusqlite::Result<i64> {
+    match known.entry(name) {
+        Entry::Occupied(known) => Ok(*known.get()),
+        Entry::Vacant(unknown) => Ok(*unknown.insert(find()?)),
+    }
+}
+
 fn insert_lines<'a>(transaction: &'a Transaction<'_>, rows: usize) -> rusqlite::Result<CachedStatement<'a>> {
     let values = vec!["(?, ?, ?, ?, ?)"; rows].join(", ");
     transaction.prepare_cached(&format!(
-        "INSERT INTO lines (id, at, client, port, key) VALUES {values}"
+        "INSERT OR ROLLBACK INTO lines (id, at, client, port, key) VALUES {values}"
     ))
 }
 
@@ -274,7 +302,7 @@ struct Placed<'rows> {
     pattern: i64,
     client: i64,
     began: i64,
-    row: &'rows Row,
+    row: &'rows Row<'rows>,
 }
 
 /// SQLite's numbers are signed.

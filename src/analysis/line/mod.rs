@@ -36,6 +36,8 @@ pub struct Line<'line> {
     pub database: u32,
     /// Who sent the command.
     pub source: Source<'line>,
+    /// The same as it was printed.
+    pub printed_source: &'line [u8],
     /// The command and its arguments as they were printed.
     pub arguments: Arguments<'line>,
 }
@@ -76,12 +78,14 @@ impl<'line> Line<'line> {
         let line = line.strip_prefix(b"+").unwrap_or(line);
         let head = Head::read(line, 0, line.len())?;
         let database = std::str::from_utf8(&line[head.database]).ok();
+        let printed_source = &line[head.source];
         Ok(Self {
             time: time(line),
             database: database
                 .and_then(|digits| digits.parse().ok())
                 .ok_or(Rejection::Source)?,
-            source: Source::parse(&line[head.source]),
+            source: Source::parse(printed_source),
+            printed_source,
             arguments: Arguments::new(&line[head.command - 1..]),
         })
     }
