@@ -107,6 +107,11 @@ impl ShapeRule {
         }
     }
 
+    /// The shape of every call, where the arguments don't matter at all.
+    pub fn only_shape(self) -> Option<Shape> {
+        (self.reads == Reads::All).then(|| self.shape(&[], 0))
+    }
+
     /// The shape of a command with these arguments (all after its name, in MONITOR's escaped form; more than
     /// [`ShapeRule::arguments_max`] aren't needed), of which there are `total`.
     pub fn shape(self, arguments: &[&[u8]], total: usize) -> Shape {

@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
 use super::line::Window;
 use crate::model::Slot;
@@ -38,20 +38,43 @@ pub fn of_printed_key(printed: &[u8]) -> Slot {
 
 /// [`of_printed_key`] of the key that stands in a buffer, and whether it has a hash tag.
 pub(crate) fn of_printed_key_within(buffer: &[u8], key: Range<usize>) -> (Slot, bool) {
-    let seen = buffer.get(key.start..).and_then(|bytes| bytes.first_chunk());
-    let printed = &buffer[key];
-    // Most keys have neither a brace nor an escape, and one look tells.
-    let is_plain = match seen.filter(|_| printed.len() < Window::LENGTH) {
-        Some(seen) => {
-            let within = (1 << printed.len()) - 1;
-            Window::of(seen).places_of_either(b'{', b'\\') & within == 0
-        }
-        None => memchr2(b'{', b'\\', printed).is_none(),
+    let Some((window, within)) = at_a_glance(buffer, &key) else {
+        let printed = &buffer[key];
+        return (of_printed_key(printed), hash_tag(printed).is_some());
     };
-    if is_plain {
-        return (Slot::of_checksum(checksum(printed)), false);
+    // Most keys have neither a brace nor an escape, and one look tells.
+    if window.places_of_either(b'{', b'\\') & within == 0 {
+        return (Slot::of_checksum(checksum(&buffer[key])), false);
     }
-    (of_printed_key(printed), hash_tag(printed).is_some())
+    let tag = hash_tag_within(buffer, key.clone());
+    let is_tagged = tag.is_some();
+    let hashed = tag.unwrap_or(key);
+    if window.places_of(b'\\') & within != 0 {
+        return (of_printed_key(&buffer[hashed]), is_tagged);
+    }
+    (Slot::of_checksum(checksum(&buffer[hashed])), is_tagged)
+}
+
+/// [`hash_tag`] of the key that stands in a buffer, and where it is there.
+pub(crate) fn hash_tag_within(buffer: &[u8], key: Range<usize>) -> Option<Range<usize>> {
+    let Some((window, within)) = at_a_glance(buffer, &key) else {
+        let printed = &buffer[key.clone()];
+        let begin = key.start + memchr(b'{', printed)? + 1;
+        return hash_tag(printed).map(|tag| begin..begin + tag.len());
+    };
+    let opening = (window.places_of(b'{') & within).trailing_zeros();
+    // Where none opens, none closes behind it.
+    let behind = u64::MAX.checked_shl(opening + 1).unwrap_or_default();
+    let closing = (window.places_of(b'}') & within & behind).trailing_zeros();
+    let tag = key.start + opening as usize + 1..key.start + closing as usize;
+    (closing < u64::BITS && !tag.is_empty()).then_some(tag)
+}
+
+/// A key that is short enough to be seen whole, in a buffer that goes on: its bytes, and which of them are its own.
+#[inline(always)]
+fn at_a_glance(buffer: &[u8], key: &Range<usize>) -> Option<(Window, u64)> {
+    let seen = buffer.get(key.start..).and_then(|bytes| bytes.first_chunk())?;
+    (key.len() < Window::LENGTH).then(|| (Window::of(seen), (1 << key.len()) - 1))
 }
 
 /// What lies between the first `{` and the first `}` after it, if that isn't empty.
@@ -183,6 +206,17 @@ mod tests {
         #[test]
         fn eight_bytes_at_a_time_give_what_one_does(key: Vec<u8>) {
             proptest::prop_assert_eq!(checksum(&key), key.iter().fold(0, |crc, &byte| step(crc, byte)));
+        }
+
+        #[test]
+        fn a_key_in_a_buffer_has_the_slot_and_the_tag_it_has_alone(key in "[a{}\\\\x0-9]{0,70}", after in "[{}a]{0,70}") {
+            let buffer = [b"}{", key.as_bytes(), after.as_bytes()].concat();
+            let within = 2..2 + key.len();
+            let tag = hash_tag(key.as_bytes());
+            let found = hash_tag_within(&buffer, within.clone());
+            proptest::prop_assert_eq!(found.map(|tag| &buffer[tag]), tag);
+            let expected = (of_printed_key(key.as_bytes()), tag.is_some());
+            proptest::prop_assert_eq!(of_printed_key_within(&buffer, within), expected);
         }
 
         #[test]

@@ -21,9 +21,11 @@ pub mod sizes;
 pub mod sources;
 pub mod survey;
 mod tap;
+mod tcp;
 mod tls;
 pub mod watch;
 
+use std::io;
 use std::net::{IpAddr, Shutdown, TcpStream as BlockingStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -49,6 +51,16 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// Another handle of the socket below, and the peer is reset when both are gone; `None` if there is no socket.
     fn resetting_handle(&self) -> Option<Socket> {
         None
+    }
+
+    /// From now on what comes wakes nobody: a read that finds nothing is [`Pending`](std::task::Poll), and whoever reads looks again by himself.
+    fn unwatch(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// From now on whoever waits for something to read is woken by it.
+    fn watch(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_rustls::client::TlsStream;
 
+use super::tcp::Tcp;
 use super::tls::{self, Encryption, TlsError, TlsSettings};
-use super::{BoxStream, LinkError, Socket, Stream};
+use super::{BoxStream, LinkError};
 use crate::model::Endpoint;
 
 /// How many addresses of one name are tried.
@@ -100,7 +99,7 @@ impl Network {
     }
 
     pub(super) async fn dial(&self, endpoint: &Endpoint) -> Result<BoxStream, LinkError> {
-        let tcp = self.connect(endpoint).await?;
+        let tcp = Tcp::new(self.connect(endpoint).await?);
         let Some(encryption) = &self.encryption else {
             return Ok(Box::new(tcp));
         };
@@ -197,20 +196,6 @@ pub(super) fn unreachable(endpoint: &Endpoint, source: io::Error) -> LinkError {
     LinkError::Unreachable {
         endpoint: endpoint.clone(),
         source,
-    }
-}
-
-impl Stream for TcpStream {
-    fn resetting_handle(&self) -> Option<Socket> {
-        self.set_zero_linger().ok()?;
-        let handle = self.as_fd().try_clone_to_owned().ok()?;
-        Some(Socket(Arc::new(handle.into())))
-    }
-}
-
-impl Stream for TlsStream<TcpStream> {
-    fn resetting_handle(&self) -> Option<Socket> {
-        self.get_ref().0.resetting_handle()
     }
 }
 

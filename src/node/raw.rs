@@ -143,6 +143,16 @@ impl Raw {
         Poll::Ready(Ok(space.filled().len()))
     }
 
+    /// See [`super::Stream::unwatch`].
+    pub(super) fn unwatch(&mut self) -> io::Result<()> {
+        self.stream.stream.unwatch()
+    }
+
+    /// See [`super::Stream::watch`].
+    pub(super) fn watch(&mut self) -> io::Result<()> {
+        self.stream.stream.watch()
+    }
+
     /// What was read beyond the last answer.
     pub(super) fn take_rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.buffer)

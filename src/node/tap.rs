@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use redis::Value;
+use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,9 @@ const BRACKET: [&str; 3] = ["stats", "commandstats", "replication"];
 /// The smallest read buffer that makes sense.
 const BUFFER_MIN: usize = 4096;
 
+/// A read that brings so much was worth its wake-up, and a socket holds it.
+const READ_AIM: f64 = 32768.0;
+
 /// How a tap reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TapSettings {
@@ -37,8 +41,10 @@ pub struct TapSettings {
     pub answer_timeout: Duration,
     /// The size of the read buffer.
     pub buffer: usize,
-    /// The pause after a read that emptied the socket: fewer wake-ups for a stream of small writes.
-    pub pause: Duration,
+    /// The shortest rest after a read that emptied the socket: fewer wake-ups for a stream of small writes.
+    pub rest_min: Duration,
+    /// The longest: what comes meanwhile waits in the socket, and where that is full, at the server.
+    pub rest_max: Duration,
 }
 
 impl Default for TapSettings {
@@ -47,7 +53,8 @@ impl Default for TapSettings {
             primary_allowed: false,
             answer_timeout: Duration::from_secs(5),
             buffer: 128 * 1024,
-            pause: Duration::from_millis(1),
+            rest_min: Duration::from_millis(1),
+            rest_max: Duration::from_millis(4),
         }
     }
 }
@@ -130,7 +137,8 @@ pub struct Tap {
     unread: Range<usize>,
     line_begins: bool,
     counters: Counters,
-    pause: Duration,
+    settings: TapSettings,
+    rest: Duration,
     rest_until: Option<Instant>,
     drained: bool,
 }
@@ -187,7 +195,8 @@ impl Tap {
             unread: 0..rest.len(),
             line_begins: true,
             counters: Counters::NotAsked,
-            pause: settings.pause,
+            settings,
+            rest: settings.rest_max,
             rest_until: None,
             drained: true,
         };
@@ -306,10 +315,15 @@ impl Tap {
 
     async fn fill(&mut self) -> Result<Filled, TapError> {
         let token = self.cut.token.clone();
-        let pause = self.rest_until.take();
+        let rest_until = self.rest_until.take();
         let read = async {
-            if let Some(until) = pause {
-                sleep_until(until).await;
+            match rest_until {
+                Some(until) => {
+                    self.raw.unwatch()?;
+                    sleep_until(until).await;
+                }
+                // A stream that never lets its reader rest must let others run all the same.
+                None => consume_budget().await,
             }
             poll_fn(|cx| drain(&mut self.raw, cx, &mut self.buffer)).await
         };
@@ -323,7 +337,10 @@ impl Tap {
             Ok(read) => {
                 self.unread = 0..read;
                 self.drained = read < self.buffer.len();
-                self.rest_until = self.drained.then(|| Instant::now() + self.pause);
+                if self.drained {
+                    self.rest = self.rest_after(read);
+                    self.rest_until = Some(Instant::now() + self.rest);
+                }
                 Ok(Filled::Bytes)
             }
             Err(_) if token.is_cancelled() => Ok(Filled::Cut),
@@ -332,6 +349,12 @@ impl Tap {
                 error => Err(error.into()),
             },
         }
+    }
+
+    /// So long that the next read brings what is aimed at, if the stream flows on as it did.
+    fn rest_after(&self, read: usize) -> Duration {
+        let rest = self.rest.mul_f64(READ_AIM / read as f64);
+        rest.clamp(self.settings.rest_min, self.settings.rest_max)
     }
 }
 
@@ -342,8 +365,18 @@ enum Filled {
     Cut,
 }
 
-/// Reads until the socket is empty or the buffer full. (One read of a TLS stream brings one record at most.)
+/// Takes what is there; where that is nothing, waits for it.
 fn drain(raw: &mut Raw, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    if let Poll::Ready(read) = take(raw, cx, buffer) {
+        return Poll::Ready(read);
+    }
+    // After a rest nobody watches the socket.
+    raw.watch()?;
+    take(raw, cx, buffer)
+}
+
+/// Reads until the socket is empty or the buffer full. (One read of a TLS stream brings one record at most.)
+fn take(raw: &mut Raw, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
     let mut filled = 0;
     while filled < buffer.len() {
         match raw.poll_into(cx, &mut buffer[filled..]) {

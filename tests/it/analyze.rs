@@ -234,6 +234,29 @@ fn patterns_of_the_users_own_come_first() {
 }
 
 #[test]
+fn a_log_without_a_command_is_named_and_is_no_failure() {
+    let logs = Logs::new();
+    let (idle, busy) = (logs.write("idle.log", "OK\n"), logs.write("busy.log", log(70, 30)));
+    let output = hotshard(&["analyze", &idle]).output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("idle.log holds no commands"));
+    let output = hotshard(&["analyze", "--compare", "-f", "json", &busy, &idle])
+        .output()
+        .expect("the program runs");
+    let said = String::from_utf8(output.stderr).expect("errors are text");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("idle.log holds no commands"), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("the report is JSON");
+    assert_eq!(
+        report["shards"].as_array().map(Vec::len),
+        Some(2),
+        "an idle shard is one of those compared"
+    );
+    let output = hotshard(&["analyze", &busy]).output().expect("the program runs");
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
 fn what_cannot_be_read_is_named_with_its_cure() {
     let logs = Logs::new();
     let missing = logs.0.path().join("missing.log").display().to_string();

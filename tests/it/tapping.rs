@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hotshard::model::{Endpoint, Role};
 use hotshard::node::{Account, Chunk, Credentials, Dialer, Link, Tap, TapError, TapSettings};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::connecting::{SETTINGS, encrypted, endpoint, login, plain, trusting};
 use crate::harness::cluster::Cluster;
@@ -147,6 +147,38 @@ async fn check_complete(plan: ServerPlan, dialer: &Dialer) {
     assert_eq!(strange.map(String::from_utf8_lossy), None, "not a line of MONITOR");
     assert_eq!(seen.count() as u64, counted);
     assert!(counted >= 900, "{counted} commands are no pipeline");
+}
+
+#[tokio::test]
+async fn a_thin_stream_is_read_after_rests() {
+    let server = Server::redis().start().await;
+    let rest = Duration::from_millis(30);
+    let settings = TapSettings {
+        rest_min: rest,
+        rest_max: rest,
+        ..on_primary()
+    };
+    let mut tap = open(&plain(), &endpoint(&server), &Credentials::none(), settings)
+        .await
+        .expect("a stream");
+    let mut client = server.connect().await;
+    let begun = Instant::now();
+    let asked = async {
+        for _ in 0..300 {
+            client.call(&["GET", "a"]).await.expect("an answer");
+        }
+    };
+    let read = async {
+        let (mut lines, mut reads) = (0, 0);
+        while lines < 300 {
+            lines += some_lines(&mut tap).await.iter().filter(|byte| **byte == b'\n').count();
+            reads += 1;
+        }
+        reads
+    };
+    let ((), reads) = tokio::join!(asked, read);
+    let rests = begun.elapsed().as_millis() / rest.as_millis();
+    assert!(reads <= 2 + rests, "{reads} reads with {rests} rests");
 }
 
 async fn some_lines(tap: &mut Tap) -> Vec<u8> {

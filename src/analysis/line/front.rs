@@ -110,10 +110,16 @@ impl Front {
 }
 
 impl Front {
+    /// Where the time stamp begins.
+    #[inline(always)]
+    pub(crate) fn stamp(&self) -> usize {
+        self.source - STAMP
+    }
+
     /// The same as any other line's.
     #[inline(always)]
     pub(crate) fn head(&self) -> Head {
-        let stamp = self.source - STAMP;
+        let stamp = self.stamp();
         Head {
             stamp,
             database: stamp + 19..stamp + 20,

@@ -4,11 +4,17 @@
 //! have had is remembered as the `offset`. A thing that comes (again) starts from there: its count since is exact, and it was missed at
 //! most `offset` times. With K entries and N things counted the offset is at most 2 N ÷ K.
 
+use std::hint::select_unpredictable;
+use std::ops::Range;
+
 /// How much of a text is kept.
 const KEPT_MAX: usize = 256;
 
 /// By so many bytes the room for texts grows.
 const TEXTS_STEP: usize = 4096;
+
+/// A text up to here is copied with what follows it: nearly all are shorter, and no length takes longer than another.
+const COPIED: usize = 64;
 
 /// The place of the counter that is nobody's.
 pub const NOBODYS: usize = 0;
@@ -24,8 +30,8 @@ pub struct Limits {
 
 /// The most frequent things, each with something of the caller's.
 ///
-/// A thing is known by the 64 bits of its hash and the length of its text. The hash needs a secret seed: then among 10,000 counters and
-/// a thousand million things the chance that any two are taken for one is below one in a million, and nobody can choose them so.
+/// A thing is known by the 64 bits of its hash. The hash needs a secret seed: then among 10,000 counters and a thousand million things the
+/// chance that any two are taken for one is below one in a million, and nobody can choose them so.
 #[derive(Clone, Debug)]
 pub struct Frequent<Extra> {
     /// In the order of their texts; the first is nobody's.
@@ -78,14 +84,13 @@ impl<Extra> Counter<Extra> {
         self.count += weight;
     }
 
-    #[inline(always)]
-    fn is_of(&self, hash: u64, length: usize) -> bool {
-        // One comparison instead of two, since most things with the hash have the length.
-        (self.hash ^ hash) | (usize::from(self.length) ^ length) as u64 == 0
-    }
-
     fn kept(&self) -> usize {
         usize::from(self.length).min(KEPT_MAX)
+    }
+
+    fn place_of_text(&self) -> Range<usize> {
+        let begin = self.text as usize;
+        begin..begin + self.kept()
     }
 }
 
@@ -93,8 +98,8 @@ impl<Extra: Copy + Default> Frequent<Extra> {
     /// An empty table.
     pub fn new(limits: Limits) -> Self {
         let entries_max = limits.entries_max.max(1);
-        // Never fuller than a half to three quarters, so that a place is found in a step or two.
-        let places = (entries_max + entries_max / 3 + 1).next_power_of_two();
+        // Never fuller than a half, so that most things are found where they are looked for first.
+        let places = (2 * entries_max + 1).next_power_of_two();
         Self {
             counters: vec![Counter::nobodys()],
             table: Table::new(places),
@@ -111,27 +116,24 @@ impl<Extra: Copy + Default> Frequent<Extra> {
 
     /// The counter of a thing, if it has one.
     #[inline(always)]
-    pub fn find(&mut self, hash: u64, text: &[u8]) -> Option<&mut Counter<Extra>> {
-        let place = self.place(hash, text.len());
+    pub fn find(&mut self, hash: u64) -> Option<&mut Counter<Extra>> {
+        let place = self.place(hash);
         (place != NOBODYS).then(|| &mut self.counters[place])
     }
 
-    /// Where the counter of a thing with such a text stands until the next purge; [`NOBODYS`] if it has none.
+    /// Where the counter of a thing stands until the next purge; [`NOBODYS`] if it has none.
     #[inline(always)]
-    pub fn place(&self, hash: u64, length: usize) -> usize {
-        self.table.find(hash, |place| {
-            let counter = self.counters.get(place);
-            counter.is_some_and(|counter| counter.is_of(hash, length))
-        })
+    pub fn place(&self, hash: u64) -> usize {
+        let is_it = |place: usize| self.counters[place].hash == hash;
+        self.table.find(hash, is_it)
     }
 
-    /// The same if it stands where it is looked for first, else [`NOBODYS`]. No answer takes longer than another, as long as the
-    /// processor doesn't guess: a stream's touches follow no rule, so it would guess wrong as often as not.
+    /// The same if it stands where it is looked for first, else [`NOBODYS`]. A stream's touches follow no rule, so the processor, were it to
+    /// guess, would guess wrong as often as not.
     #[inline(always)]
-    pub fn place_at_once(&self, hash: u64, length: usize) -> usize {
+    pub fn place_at_once(&self, hash: u64) -> usize {
         let place = self.table.first(hash);
-        let is_it = self.counters.get(place).map(|counter| counter.is_of(hash, length));
-        place * usize::from(is_it.unwrap_or_default())
+        select_unpredictable(self.counters[place].hash == hash, place, NOBODYS)
     }
 
     /// The counter at a place.
@@ -153,8 +155,20 @@ impl<Extra: Copy + Default> Frequent<Extra> {
 
     /// Begins to count a thing that has no counter, in a table that isn't full; says at which place.
     pub fn insert(&mut self, hash: u64, text: &[u8], weight: u64, extra: Extra) -> usize {
-        debug_assert!(!self.is_full(text));
-        let kept = &text[..text.len().min(KEPT_MAX)];
+        self.insert_within(hash, (text, 0..text.len()), weight, extra)
+    }
+
+    /// [`Frequent::insert`] of a thing whose text stands in a buffer.
+    #[inline(always)]
+    pub fn insert_within(
+        &mut self,
+        hash: u64,
+        (buffer, text): (&[u8], Range<usize>),
+        weight: u64,
+        extra: Extra,
+    ) -> usize {
+        debug_assert!(!self.is_full(&buffer[text.clone()]));
+        let kept = text.len().min(KEPT_MAX);
         let counter = Counter {
             hash,
             count: weight,
@@ -164,11 +178,11 @@ impl<Extra: Copy + Default> Frequent<Extra> {
             length: u16::try_from(text.len()).unwrap_or(u16::MAX),
             extra,
         };
-        let texts_end = self.texts_end + kept.len();
-        if texts_end > self.texts.len() {
+        let texts_end = self.texts_end + kept;
+        if texts_end + COPIED > self.texts.len() {
             self.texts.resize(texts_end + TEXTS_STEP, 0);
         }
-        copy(kept, &mut self.texts[self.texts_end..texts_end]);
+        copy((buffer, text.start), &mut self.texts[self.texts_end..], kept);
         self.texts_end = texts_end;
         let place = self.counters.len();
         self.table.insert(hash, place);
@@ -176,8 +190,8 @@ impl<Extra: Copy + Default> Frequent<Extra> {
         place
     }
 
-    /// Makes room: the less frequent half leaves, each with its kept text told to `leaving`.
-    pub fn purge(&mut self, mut leaving: impl FnMut(&[u8], &Counter<Extra>)) {
+    /// Makes room: the less frequent half leaves; which these are is told to `leaving`, perhaps in parts.
+    pub fn purge(&mut self, mut leaving: impl FnMut(&Leaving<Extra>)) {
         loop {
             self.purge_half(&mut leaving);
             if self.texts_end <= self.limits.text_max / 2 {
@@ -207,19 +221,31 @@ impl<Extra: Copy + Default> Frequent<Extra> {
         self.len() == 0
     }
 
-    fn purge_half(&mut self, leaving: &mut impl FnMut(&[u8], &Counter<Extra>)) {
+    /// All things, as if they left.
+    pub fn all(&self) -> Leaving<'_, Extra> {
+        Leaving {
+            counters: &self.counters[1..],
+            texts: &self.texts,
+            up_to: u64::MAX,
+        }
+    }
+
+    fn purge_half(&mut self, leaving: &mut impl FnMut(&Leaving<Extra>)) {
         self.offset = self.offset.max(self.middle());
+        leaving(&Leaving {
+            up_to: self.offset,
+            ..self.all()
+        });
         self.table.clear();
         let (mut stayed, mut texts_end) = (1, 0);
         for place in 1..self.counters.len() {
             let mut counter = self.counters[place];
             if counter.upper() <= self.offset {
-                leaving(text_of(&self.texts, &counter), &counter);
                 continue;
             }
-            let from = counter.text as usize;
-            self.texts.copy_within(from..from + counter.kept(), texts_end);
+            let text = counter.place_of_text();
             counter.text = texts_end as u32;
+            move_down(&mut self.texts, text, texts_end);
             texts_end += counter.kept();
             self.counters[stayed] = counter;
             self.table.insert(counter.hash, stayed);
@@ -243,6 +269,28 @@ impl<Extra: Copy + Default> Frequent<Extra> {
         self.ranks.clear();
         self.ranks.extend(uppers);
         *self.ranks.select_nth_unstable(half).1
+    }
+}
+
+/// The things that leave a table.
+pub struct Leaving<'table, Extra> {
+    /// Theirs, and those of things that stay.
+    counters: &'table [Counter<Extra>],
+    texts: &'table [u8],
+    up_to: u64,
+}
+
+impl<Extra> Leaving<'_, Extra> {
+    /// Every counter of the table, with how often its thing was seen if that leaves, else 0: who leaves follows no rule, so nothing is left
+    /// to a guess of the processor's.
+    pub fn counts(&self) -> impl Iterator<Item = (&Counter<Extra>, u64)> {
+        let count = |counter: &Counter<Extra>| select_unpredictable(counter.upper() <= self.up_to, counter.count, 0);
+        self.counters.iter().map(move |counter| (counter, count(counter)))
+    }
+
+    /// Where a thing's kept text stands, and in what.
+    pub fn text_of(&self, counter: &Counter<Extra>) -> (&[u8], Range<usize>) {
+        (self.texts, counter.place_of_text())
     }
 }
 
@@ -317,23 +365,33 @@ impl<Extra: Default> Counter<Extra> {
     }
 }
 
-/// Copies a text, one of a usual length without a call.
+/// Copies a text of that length from a place in a buffer to the beginning of `to`, where more may be written than that.
 #[inline(always)]
-fn copy(text: &[u8], to: &mut [u8]) {
-    match (text.first_chunk::<16>(), text.last_chunk::<16>()) {
-        (Some(first), Some(last)) if text.len() <= 32 => {
-            to[..16].copy_from_slice(first);
-            let from = to.len() - 16;
-            to[from..].copy_from_slice(last);
-        }
-        _ => to.copy_from_slice(text),
+fn copy((buffer, from): (&[u8], usize), to: &mut [u8], length: usize) {
+    let seen = buffer.get(from..).and_then(|rest| rest.first_chunk::<COPIED>());
+    match (seen, to.first_chunk_mut::<COPIED>()) {
+        (Some(seen), Some(to)) if length <= COPIED => *to = *seen,
+        _ => to[..length].copy_from_slice(&buffer[from..from + length]),
     }
 }
 
+/// Moves a text to an earlier place; up to where it stood, more may be written than that.
 #[inline(always)]
+fn move_down(texts: &mut [u8], text: Range<usize>, to: usize) {
+    let seen = texts
+        .get(text.start..)
+        .and_then(|rest| rest.first_chunk::<COPIED>())
+        .copied();
+    match seen {
+        Some(seen) if text.len() <= COPIED && to + COPIED <= text.start => {
+            texts[to..to + COPIED].copy_from_slice(&seen);
+        }
+        _ => texts.copy_within(text, to),
+    }
+}
+
 fn text_of<'texts, Extra>(texts: &'texts [u8], counter: &Counter<Extra>) -> &'texts [u8] {
-    let from = counter.text as usize;
-    &texts[from..from + counter.kept()]
+    &texts[counter.place_of_text()]
 }
 
 #[cfg(test)]
@@ -351,12 +409,12 @@ mod tests {
             *truth.entry(letter).or_default() += 1;
             let text = [letter];
             // A bad hash on purpose: all share a place.
-            if let Some(counter) = table.find(u64::from(letter) << 32, &text) {
+            if let Some(counter) = table.find(u64::from(letter) << 32) {
                 counter.add(1);
                 continue;
             }
             if table.is_full(&text) {
-                table.purge(|_, counter| left += counter.count());
+                table.purge(|leaving| left += leaving.counts().map(|(_, count)| count).sum::<u64>());
             }
             table.insert(u64::from(letter) << 32, &text, 1, ());
         }
@@ -365,7 +423,7 @@ mod tests {
         let stayed: u64 = table.iter().map(|(_, counter)| counter.count()).sum();
         assert_eq!(stayed + left, stream.len() as u64, "{stream:?}");
         for (&letter, &count) in &truth {
-            let counter = table.find(u64::from(letter) << 32, &[letter]).map(|counter| *counter);
+            let counter = table.find(u64::from(letter) << 32).map(|counter| *counter);
             let (lower, upper) = counter.map_or((0, table.offset()), |counter| (counter.count(), counter.upper()));
             assert!(
                 lower <= count && count <= upper,
@@ -405,7 +463,10 @@ mod tests {
         for number in 0..10_000_u64 {
             let text = format!("{number:0>300}");
             if table.is_full(text.as_bytes()) {
-                table.purge(|text, _| assert_eq!(text.len(), 256));
+                table.purge(|leaving| {
+                    let lengths = leaving.counts().map(|(counter, _)| leaving.text_of(counter).1.len());
+                    lengths.for_each(|length| assert_eq!(length, 256));
+                });
             }
             table.insert(number, text.as_bytes(), 1, ());
             assert!(table.texts_end <= 4096 && table.texts_end == table.len() * 256);

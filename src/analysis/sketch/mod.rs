@@ -6,4 +6,4 @@ mod distinct;
 mod frequent;
 
 pub use distinct::Distinct;
-pub use frequent::{Counter, Frequent, Limits, NOBODYS};
+pub use frequent::{Counter, Frequent, Leaving, Limits, NOBODYS};

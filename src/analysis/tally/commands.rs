@@ -7,16 +7,19 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::analysis::keyspec::{Begin, CommandId, Commands, Find, Keys};
+use super::signatures::ShapePlace;
+use crate::analysis::keyspec::{Begin, Command, CommandId, Commands, Find, Keys};
 use crate::analysis::line::{Block, Following, closing_quote, following};
-use crate::analysis::signature::ShapeRule;
+use crate::analysis::signature::{Shape, ShapeRule};
 
 /// What the hot path needs to know of a command.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) keys: KeyPlan,
     pub(super) script: bool,
-    /// How its arguments show in its signature.
+    /// The shape that each of its calls has.
+    pub(super) only_shape: ShapePlace,
+    /// How its arguments show in its signature, if not by that.
     pub(super) shape: Option<ShapeRule>,
     container: bool,
 }
@@ -53,15 +56,24 @@ struct Recent {
     everyday: Everyday,
 }
 
-/// Whether all that matters of a command is its first argument, the only key.
+/// What matters of a command besides its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Everyday {
-    /// Its key.
-    Key,
-    /// Its key, and the shape of its arguments.
+    /// Its first argument, the only key; the shape is always the same.
+    Key(ShapePlace),
+    /// The same, and the shape of its arguments.
     KeyAndShape(ShapeRule),
+    /// Other arguments, or none.
+    Others,
     /// More than that, or it isn't known.
     No,
+}
+
+impl Everyday {
+    #[inline(always)]
+    pub(super) fn takes_key_first(self) -> bool {
+        matches!(self, Self::Key(_) | Self::KeyAndShape(_))
+    }
 }
 
 /// How often one command was seen.
@@ -78,17 +90,25 @@ const RECENT: usize = 256;
 const NAME_MAX: usize = 64;
 
 impl Vocabulary {
-    pub(super) fn new(table: Arc<Commands>, unknown_max: usize, seed: u64) -> Self {
-        let plans: Vec<Plan> = table
-            .all()
-            .iter()
-            .map(|command| Plan {
+    /// `place` enters a shape.
+    pub(super) fn new(
+        table: Arc<Commands>,
+        unknown_max: usize,
+        seed: u64,
+        mut place: impl FnMut(Shape) -> ShapePlace,
+    ) -> Self {
+        let plan = |command: &Command| {
+            let rule = ShapeRule::of(&command.name);
+            let only = rule.and_then(ShapeRule::only_shape);
+            Plan {
                 keys: KeyPlan::of(&command.keys),
                 script: command.script,
-                shape: ShapeRule::of(&command.name),
+                only_shape: only.map_or(0, &mut place),
+                shape: rule.filter(|_| only.is_none()),
                 container: command.container,
-            })
-            .collect();
+            }
+        };
+        let plans: Vec<Plan> = table.all().iter().map(plan).collect();
         Self {
             counts: vec![Count::default(); plans.len()],
             plans,
@@ -232,6 +252,7 @@ impl Vocabulary {
         self.plans.push(Plan {
             keys: KeyPlan::None,
             script: false,
+            only_shape: 0,
             shape: None,
             container: false,
         });
@@ -253,9 +274,10 @@ impl Recent {
 impl Plan {
     fn everyday(&self) -> Everyday {
         match self.shape {
-            _ if self.script || self.container || !self.takes_key_first() => Everyday::No,
+            _ if self.container => Everyday::No,
+            _ if self.script || !self.takes_key_first() => Everyday::Others,
             Some(rule) => Everyday::KeyAndShape(rule),
-            None => Everyday::Key,
+            None => Everyday::Key(self.only_shape),
         }
     }
 
@@ -331,5 +353,6 @@ pub(super) fn hash(state: &FixedState, text: &[u8]) -> u64 {
     use std::hash::Hasher;
     let mut hasher = state.build_hasher();
     hasher.write(text);
-    hasher.finish()
+    // Texts of different lengths are read differently, so the length is told.
+    hasher.finish() ^ (text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

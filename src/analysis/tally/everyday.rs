@@ -1,12 +1,13 @@
-//! The path of nearly every line: a client or a script calls a command whose only key is its first argument.
+//! The path of nearly every line: a client or a script calls a command that is known, most often one whose only key is its first argument.
 //!
 //! What such a line counts, [`Tally::understand_front`] would count just so; here it takes no more than looking up who and what it is, the
-//! key's hash, and an announcement. Tests hold the two to each other.
+//! keys' hashes, and their announcement. Tests hold the two to each other.
 
 use super::Tally;
 use super::clients::Client;
 use super::commands::Everyday;
 use super::waiting::What;
+use crate::analysis::keyspec::CommandId;
 use crate::analysis::line::{Front, SIGHT, closing_quote};
 use crate::analysis::window::Rejection;
 
@@ -22,28 +23,60 @@ impl Tally {
             return self.understand_any(buffer, start, end);
         };
         let (command, everyday) = self.vocabulary.recall(front.printed);
+        if self.declared.any() || self.is_watched(front.address) {
+            return self.understand_front(buffer, &front, end);
+        }
+        if !everyday.takes_key_first() {
+            return self.understand_others(buffer, &front, end, (command, everyday));
+        }
         let begin = front.name_end + 3;
         let closing = match front.first {
             Some((_, closing)) => closing,
             // Past the end there is none either.
             None => closing_quote(buffer, begin, end).unwrap_or_default(),
         };
-        if everyday == Everyday::No || closing == 0 || self.declared.any() || self.is_watched(front.address) {
+        if closing == 0 {
             return self.understand_front(buffer, &front, end);
         }
-        self.clients.count(front.address.map_or(Client::Lua, Client::Short));
-        self.vocabulary.count(command, false);
-        self.progress.count_everyday();
-        self.stamp = Some(start);
+        self.count_everyday(&front, command);
         let shape = match everyday {
             Everyday::KeyAndShape(rule) => {
                 let ends = (front.name_end, end);
                 self.signatures.shape_after_key((command, rule), buffer, closing, ends)
             }
-            _ => 0,
+            Everyday::Key(shape) => shape,
+            Everyday::Others | Everyday::No => 0,
         };
         self.announce(buffer, begin..closing, start, What::Command(command, shape));
         Ok(())
+    }
+
+    /// Any other command. Of most it is known where its keys stand, if it has any.
+    #[inline(never)]
+    fn understand_others(
+        &mut self,
+        buffer: &[u8],
+        front: &Front,
+        end: usize,
+        (command, everyday): (CommandId, Everyday),
+    ) -> Result<(), Rejection> {
+        if everyday == Everyday::No {
+            return self.understand_front(buffer, front, end);
+        }
+        let plan = self.vocabulary.plan(command);
+        let keys = self.find_keys(buffer, front.name_end..end, plan.keys, Some(command))?;
+        self.count_everyday(front, command);
+        self.announce_keys(buffer, front.stamp(), (front.name_end, end), (command, plan), keys);
+        Ok(())
+    }
+
+    /// Who and what such a line is.
+    #[inline(always)]
+    fn count_everyday(&mut self, front: &Front, command: CommandId) {
+        self.clients.count(front.address.map_or(Client::Lua, Client::Short));
+        self.vocabulary.count(command, false);
+        self.progress.count_everyday();
+        self.stamp = Some(front.stamp());
     }
 
     /// Whether lines from that address may be hotshard's own, or have come by replication.

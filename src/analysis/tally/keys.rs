@@ -12,7 +12,7 @@ use super::commands::hash;
 use super::sampled::{Bounds, Sampled};
 use crate::analysis::line::time;
 use crate::analysis::pattern::{Normaliser, PatternId};
-use crate::analysis::sketch::{Counter, Distinct, Frequent, Limits, NOBODYS};
+use crate::analysis::sketch::{Counter, Distinct, Frequent, Leaving, Limits, NOBODYS};
 use crate::analysis::slot;
 use crate::model::{Slot, Timestamp};
 
@@ -126,14 +126,14 @@ impl Touched {
 
     /// The place of a key's counter, if that is seen at once; [`NOBODYS`] else.
     #[inline(always)]
-    pub(super) fn place_at_once(&self, hash: u64, length: usize) -> usize {
-        self.frequent.place_at_once(hash, length)
+    pub(super) fn place_at_once(&self, hash: u64) -> usize {
+        self.frequent.place_at_once(hash)
     }
 
     /// The place of the counter of the key `buffer[key]`, which it gets if it has none. A key that comes may make others leave.
     #[inline(always)]
     pub(super) fn place(&mut self, hash: u64, (buffer, key): (&[u8], Range<usize>), stamp: &[u8]) -> usize {
-        match self.frequent.place(hash, key.len()) {
+        match self.frequent.place(hash) {
             NOBODYS => self.meet(hash, (buffer, key), stamp),
             place => place,
         }
@@ -150,9 +150,7 @@ impl Touched {
 
     /// Credits what is still in the table and gives all of it.
     pub(super) fn finish(mut self) -> Found {
-        for (text, counter) in self.frequent.iter() {
-            self.credit.take(text, counter);
-        }
+        self.credit.take(&self.frequent.all());
         let Credit {
             slots, patterns, tags, ..
         } = self.credit;
@@ -184,19 +182,19 @@ impl Touched {
         let key = &buffer[within.clone()];
         if self.frequent.is_full(key) {
             let credit = &mut self.credit;
-            self.frequent.purge(|text, counter| credit.take(text, counter));
+            self.frequent.purge(|leaving| credit.take(leaving));
         }
         self.distinct.add(hash);
         let id = self
             .normaliser
             .classify_within(buffer, within.clone(), self.second.of(stamp));
         let pattern = self.credit.place_of(id, key);
-        let (slot, is_tagged) = slot::of_printed_key_within(buffer, within);
+        let (slot, is_tagged) = slot::of_printed_key_within(buffer, within.clone());
         let facts = KeyFacts {
             pattern: [pattern as u16, (pattern >> 16) as u16],
             slot: slot.number() | if is_tagged { TAGGED } else { 0 },
         };
-        self.frequent.insert(hash, key, 0, facts)
+        self.frequent.insert_within(hash, (buffer, within), 0, facts)
     }
 }
 
@@ -276,23 +274,31 @@ impl Credit {
         id.index() as PatternPlace
     }
 
-    fn take(&mut self, key: &[u8], counter: &Counter<KeyFacts>) {
-        self.slots[usize::from(counter.extra.slot().number())] += counter.count();
-        self.patterns[counter.extra.pattern() as usize].count += counter.count();
-        if counter.extra.slot & TAGGED != 0
-            && let Some(tag) = slot::hash_tag(key)
-        {
-            self.tag(tag, counter.count());
+    /// Credits the touches of keys that leave.
+    fn take(&mut self, leaving: &Leaving<KeyFacts>) {
+        // Most of these places are far from the processor: it fetches many at once where no step waits for the one before it.
+        for (counter, count) in leaving.counts() {
+            self.slots[usize::from(counter.extra.slot().number())] += count;
+            self.patterns[counter.extra.pattern() as usize].count += count;
+        }
+        for (counter, count) in leaving.counts() {
+            if count == 0 || counter.extra.slot & TAGGED == 0 {
+                continue;
+            }
+            let (texts, key) = leaving.text_of(counter);
+            if let Some(tag) = slot::hash_tag_within(texts, key) {
+                self.tag(&texts[tag], count);
+            }
         }
     }
 
     fn tag(&mut self, tag: &[u8], count: u64) {
         let hash = hash(&self.state, tag);
-        if let Some(counter) = self.tags.find(hash, tag) {
+        if let Some(counter) = self.tags.find(hash) {
             return counter.add(count);
         }
         if self.tags.is_full(tag) {
-            self.tags.purge(|_, _| {});
+            self.tags.purge(|_| {});
         }
         self.tags.insert(hash, tag, count, ());
     }

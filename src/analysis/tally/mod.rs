@@ -136,10 +136,11 @@ const LINE_MAX: usize = 64 * 1024;
 impl Tally {
     /// Nothing counted yet. Tallies that are to be merged need the same seed; what others may choose keys for needs a secret one.
     pub fn new(settings: &TallySettings, commands: Arc<Commands>, normaliser: Normaliser, seed: u64) -> Self {
+        let mut signatures = Signatures::new(settings.signatures_max, settings.keeps_lines, seed);
         Self {
-            vocabulary: Vocabulary::new(commands, settings.commands_max, seed),
+            vocabulary: Vocabulary::new(commands, settings.commands_max, seed, |shape| signatures.place(shape)),
             touched: Touched::new(settings.keys_max, normaliser, seed),
-            signatures: Signatures::new(settings.signatures_max, settings.keeps_lines, seed),
+            signatures,
             clients: Clients::new(settings.clients_max, seed),
             waiting: Waiting::new(),
             line_feeds: LineFeeds::new(),

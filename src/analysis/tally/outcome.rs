@@ -80,6 +80,11 @@ impl Tallied {
         }
     }
 
+    /// Commands seen.
+    pub fn commands_seen(&self) -> u64 {
+        self.progress.commands
+    }
+
     /// Takes over all that `other` counted, which must have had the same seed.
     pub fn merge(&mut self, other: Self) {
         self.progress.merge(&other.progress);

@@ -29,8 +29,9 @@ pub(super) struct Signatures {
     seed: u64,
     shapes: Vec<Shape>,
     places: HashMap<Shape, ShapePlace, FixedState>,
-    /// The shapes of commands by what follows their key as it was printed: most come again and again.
-    recent: Vec<(u128, CommandId, ShapePlace)>,
+    /// The shapes of commands by what decides them, which is what follows their key as it was printed, or how many arguments they have:
+    /// most come again and again.
+    recent: Vec<(CommandId, u128, ShapePlace)>,
     samples: Samples,
 }
 
@@ -50,7 +51,7 @@ impl Signatures {
             seed,
             shapes: vec![Shape::default()],
             places: HashMap::with_hasher(FixedState::with_seed(seed)),
-            recent: vec![(u128::MAX, CommandId::default(), 0); RECENT],
+            recent: vec![(CommandId::default(), u128::MAX, 0); RECENT],
             samples: Samples::new(keeps_lines, seed),
         }
     }
@@ -85,7 +86,7 @@ impl Signatures {
             pattern: pattern.map_or(0, |pattern| pattern + 1),
         };
         let hash = signature.hash(self.seed);
-        if let Some(counter) = self.frequent.find(hash, b"") {
+        if let Some(counter) = self.frequent.find(hash) {
             counter.add(1);
             return (signature, counter.count());
         }
@@ -112,13 +113,35 @@ impl Signatures {
             return self.shape_of(rule, buffer, ends);
         }
         let rest = Block::at(buffer, closing).head(length as u32);
-        let place = (folded(rest) >> 32) as usize % RECENT;
-        let (known, of, shape) = self.recent[place];
-        if known == rest && of == command {
+        self.recall((command, rest), |signatures| signatures.shape_of(rule, buffer, ends))
+    }
+
+    /// The shape of a command that has so many arguments, when all of them were looked at.
+    pub(super) fn shape_after_all(
+        &mut self,
+        (command, rule): (CommandId, ShapeRule),
+        buffer: &[u8],
+        total: usize,
+        ends: (usize, usize),
+    ) -> ShapePlace {
+        if rule.arguments_max() > 0 {
+            return self.shape_of(rule, buffer, ends);
+        }
+        self.recall((command, total as u128), |signatures| {
+            signatures.shape_of_total(rule, total)
+        })
+    }
+
+    /// The shape of a command by what decides it; of one command that is always the same.
+    #[inline(always)]
+    fn recall(&mut self, by: (CommandId, u128), make: impl FnOnce(&mut Self) -> ShapePlace) -> ShapePlace {
+        let place = (folded(by.1) >> 32) as usize % RECENT;
+        let (command, what, shape) = self.recent[place];
+        if (command, what) == by {
             return shape;
         }
-        let shape = self.shape_of(rule, buffer, ends);
-        self.recent[place] = (rest, command, shape);
+        let shape = make(self);
+        self.recent[place] = (by.0, by.1, shape);
         shape
     }
 
@@ -169,12 +192,13 @@ impl Signatures {
     #[inline(never)]
     fn meet(&mut self, signature: Signature, hash: u64) {
         if self.frequent.is_full(b"") {
-            self.frequent.purge(|_, _| {});
+            self.frequent.purge(|_| {});
         }
         self.frequent.insert(hash, b"", 1, signature);
     }
 
-    fn place(&mut self, shape: Shape) -> ShapePlace {
+    /// The place of a shape in the table, which it gets if there is room.
+    pub(super) fn place(&mut self, shape: Shape) -> ShapePlace {
         if let Some(place) = self.places.get(&shape) {
             return *place;
         }

@@ -64,7 +64,7 @@ impl Tally {
 
     /// The keys of a command whose name closes where `within` begins: the only one, or in [`Tally::found`] all.
     #[inline(always)]
-    fn find_keys(
+    pub(super) fn find_keys(
         &mut self,
         buffer: &[u8],
         within: Range<usize>,
@@ -72,15 +72,14 @@ impl Tally {
         command: Option<CommandId>,
     ) -> Result<Found, Rejection> {
         match keys {
-            KeyPlan::None => return Ok(Found::None),
+            KeyPlan::None => Ok(Found::None),
             KeyPlan::One(place) => {
                 let only = argument(buffer, within.start, within.end, place)?;
-                return Ok(only.map_or(Found::None, Found::One));
+                Ok(only.map_or(Found::None, Found::One))
             }
-            KeyPlan::Every { first, step, spared } => self.find_every(buffer, within, first, (step, spared))?,
-            KeyPlan::Walk => self.find_by_walk(buffer, within, command)?,
+            KeyPlan::Every { first, step, spared } => self.find_every(buffer, within, first, (step, spared)),
+            KeyPlan::Walk => self.find_by_walk(buffer, within, command),
         }
-        Ok(Found::Several)
     }
 
     /// Counts a line that was understood: its `head`, where the command's name closes and the line ends.
@@ -98,25 +97,43 @@ impl Tally {
         if !self.accept(buffer, head, head.command..name_end, client, command) {
             return;
         }
-        let (Some(command), Some(plan)) = (command, plan) else {
-            return;
-        };
+        if let (Some(command), Some(plan)) = (command, plan) {
+            self.announce_keys(buffer, head.stamp, (name_end, end), (command, plan), keys);
+        }
+    }
+
+    /// Announces a command and its keys; its name closes and its line ends at `ends`.
+    #[inline(always)]
+    pub(super) fn announce_keys(
+        &mut self,
+        buffer: &[u8],
+        stamp: usize,
+        (name_end, end): (usize, usize),
+        (command, plan): (CommandId, Plan),
+        keys: Found,
+    ) {
         let shape = match (plan.shape, &keys) {
-            (None, _) => 0,
+            (None, _) => plan.only_shape,
             (Some(rule), Found::One(key)) if plan.takes_key_first() => {
                 self.signatures
                     .shape_after_key((command, rule), buffer, key.end, (name_end, end))
             }
+            (Some(rule), Found::Every { arguments }) => {
+                self.signatures
+                    .shape_after_all((command, rule), buffer, *arguments, (name_end, end))
+            }
             (Some(rule), _) => self.signatures.shape_of(rule, buffer, (name_end, end)),
         };
         match keys {
-            Found::One(key) => self.announce(buffer, key, head.stamp, What::Command(command, shape)),
-            Found::Several if !plan.script => self.announce_found(buffer, head.stamp, command, shape),
-            Found::None | Found::Several => {
+            Found::One(key) => self.announce(buffer, key, stamp, What::Command(command, shape)),
+            Found::Every { .. } | Found::Several if !plan.script => {
+                self.announce_found(buffer, stamp, command, shape);
+            }
+            Found::None | Found::Every { .. } | Found::Several => {
                 if plan.script {
-                    self.declare_found(buffer, head.stamp);
+                    self.declare_found(buffer, stamp);
                 }
-                self.announce(buffer, 0..0, head.stamp, What::Keyless(command, shape));
+                self.announce(buffer, 0..0, stamp, What::Keyless(command, shape));
             }
         }
     }
@@ -166,7 +183,7 @@ impl Tally {
         within: Range<usize>,
         from: u32,
         (step, spared): (u32, u32),
-    ) -> Result<(), Rejection> {
+    ) -> Result<Found, Rejection> {
         let (mut closing, end) = (within.start, within.end);
         let mut place = 1;
         self.found.clear();
@@ -180,7 +197,9 @@ impl Tally {
         // The arguments are 1 to `place − 1`, and the keys are among those before the spared ones.
         let keys = place.saturating_sub(from).saturating_sub(spared).div_ceil(step);
         self.found.truncate(keys as usize);
-        Ok(())
+        Ok(Found::Every {
+            arguments: place as usize - 1,
+        })
     }
 
     fn find_by_walk(
@@ -188,7 +207,7 @@ impl Tally {
         buffer: &[u8],
         within: Range<usize>,
         command: Option<CommandId>,
-    ) -> Result<(), Rejection> {
+    ) -> Result<Found, Rejection> {
         let keys = command.map_or(&Keys::None, |id| self.vocabulary.keys(id));
         let mut walk = Walk::new(keys);
         self.found.clear();
@@ -202,7 +221,7 @@ impl Tally {
             }
         }
         walk.end(|key| self.found.push(key));
-        Ok(())
+        Ok(Found::Several)
     }
 
     /// A script's own commands follow it at once; if this line isn't one, the keys the script declared count as touched.
@@ -309,8 +328,8 @@ impl Tally {
                 self.accept(&beginning, &head, name, client, command);
                 self.progress.last = Some(time(&stamp));
                 if let Some(command) = command {
-                    let rule = self.vocabulary.plan(command).shape;
-                    let shape = rule.map_or(0, |rule| self.signatures.shape_of_total(rule, arguments));
+                    let Plan { only_shape, shape, .. } = self.vocabulary.plan(command);
+                    let shape = shape.map_or(only_shape, |rule| self.signatures.shape_of_total(rule, arguments));
                     self.signatures.count_unkept(command, pattern, shape);
                 }
             }
@@ -327,10 +346,14 @@ impl Tally {
 }
 
 /// The keys of a line.
-enum Found {
+pub(super) enum Found {
     None,
     /// One, and where it stands.
     One(Range<usize>),
+    /// Those in [`Tally::found`], for which all arguments were looked at.
+    Every {
+        arguments: usize,
+    },
     /// Those in [`Tally::found`].
     Several,
 }

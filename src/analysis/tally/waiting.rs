@@ -103,7 +103,7 @@ fn count_together(touches: &[Touch], buffer: &[u8], touched: &mut Touched, signa
     let mut not_seen = [0_u8; BATCH];
     let mut not_seen_many = 0;
     for ((number, touch), place) in touches.iter().enumerate().zip(&mut places) {
-        *place = touched.place_at_once(touch.hash, usize::from(touch.length));
+        *place = touched.place_at_once(touch.hash);
         not_seen[not_seen_many] = number as u8;
         not_seen_many += usize::from(*place == NOBODYS);
     }

@@ -14,7 +14,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use self::input::{Input, Progress};
-use super::{Outcome, UsageError};
+use super::{Outcome, UsageError, failure};
 use crate::analysis::keyspec::Commands;
 use crate::analysis::pattern::{Learned, Normaliser, PatternSettings, Rule};
 use crate::analysis::report::{Observation, Report, ReportSettings, Source};
@@ -85,7 +85,9 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
     let progress = Progress::new(&inputs, args.quiet);
     let tallied = reader.read_all(&inputs, &progress);
     progress.finish();
-    let windows = reader.windows(&inputs, tallied?, args.compare);
+    let tallied = tallied?;
+    tell_empty(&inputs, &tallied);
+    let windows = reader.windows(&inputs, tallied, args.compare);
     let report = report(args, &windows);
     let look = Look {
         entries: args.top,
@@ -93,6 +95,15 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
     };
     super::print(render(&report, args.format, look))?;
     Ok(Outcome::Done)
+}
+
+/// Names the logs without a command. A shard may well have been idle, so that is no failure; but a capture that failed looks the same.
+fn tell_empty(inputs: &[Input], tallied: &[Tallied]) {
+    for (input, _) in inputs.iter().zip(tallied).filter(|(_, log)| log.commands_seen() == 0) {
+        failure::say(&format!(
+            "{input} holds no commands: the shard was idle, or nothing was captured; see what `redis-cli monitor` says"
+        ));
+    }
 }
 
 /// A shard, where its lines come from, and what they were.

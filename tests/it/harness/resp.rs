@@ -4,8 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hotshard::node::BoxStream;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -50,9 +49,14 @@ impl Value {
     }
 }
 
+/// Bytes both ways, whatever carries them.
+trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<Bytes: AsyncRead + AsyncWrite + Send + Unpin> Carrier for Bytes {}
+
 /// One connection: commands out, replies in, bytes counted.
 pub(crate) struct Connection {
-    stream: BufReader<BoxStream>,
+    stream: BufReader<Box<dyn Carrier>>,
     pub sent_bytes: u64,
     pub received_bytes: u64,
 }
@@ -69,7 +73,7 @@ impl Connection {
         socket.bind(SocketAddr::new(source, 0))?;
         let tcp = timeout(DEADLINE, socket.connect(server)).await??;
         tcp.set_nodelay(true)?;
-        let stream: BoxStream = match authority {
+        let stream: Box<dyn Carrier> = match authority {
             None => Box::new(tcp),
             Some(authority) => {
                 let name = server.ip().into();
@@ -87,9 +91,9 @@ impl Connection {
     }
 
     /// Speaks over a stream that stands already.
-    pub(crate) fn over(stream: BoxStream) -> Self {
+    pub(crate) fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self {
-            stream: BufReader::new(stream),
+            stream: BufReader::new(Box::new(stream)),
             sent_bytes: 0,
             received_bytes: 0,
         }
