@@ -225,7 +225,7 @@ pub async fn ask(
     };
     let before = eye.look(None, &siblings).await?;
     let rest = sleep(FIRST_SPAN);
-    let limit = watched.reach.server_limit(&link).await?;
+    let limit = watched.reach.server_limit(&link).await?.limit;
     let masters = link.client_list_masters().await?;
     let can_be_watched = link.version().lists_clients_by_id();
     let ours = match can_be_watched {

@@ -7,6 +7,7 @@ mod analyze;
 mod api;
 mod archive;
 mod bandwidth;
+mod caches;
 mod check_connect;
 mod cli;
 mod commands;
