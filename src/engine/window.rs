@@ -169,7 +169,7 @@ pub async fn open(
     guards: GuardSettings,
     handle: Handle,
 ) -> Result<OpenWindow, NoWindow> {
-    let standstill_max = guards.standstill_max;
+    let (standstill_max, watchdog_socket) = (guards.standstill_max, guards.watchdog_socket.clone());
     let watchdog = match guards.watchdog {
         true => reading.watchdog.clone(),
         false => Watchdog::none(),
@@ -182,7 +182,7 @@ pub async fn open(
         ..TapSettings::default()
     };
     let (reach, endpoint) = (&watched.reach, &watched.endpoint);
-    watchdog.start().await;
+    watchdog.start(watchdog_socket.as_deref()).await;
     let account = reach.accounts.of(endpoint);
     let tap = Tap::open(&reach.dialer, endpoint, &reach.credentials, &account, settings).await?;
     let over = CancellationToken::new();
