@@ -17,6 +17,7 @@ mod dashboards;
 mod disturbances;
 mod documented;
 mod elasticache;
+mod evictions;
 mod fleet;
 mod freezing;
 mod fuzz_corpus;
