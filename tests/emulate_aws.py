@@ -4,10 +4,12 @@ The argument is a file of JSON, read again whenever it changes:
 
     places    cache cluster -> [host, port]; a node without one is where nobody listens
     calls     [region, role or null, service, method, arguments], made once each, in order
+    limits    parameter group -> the hard limit of a client's output buffer in it; without one it is what AWS's own example says
     policies  at the start only: a user is made for each, the keys are printed, and from then on nobody may do more
 
-moto knows replication groups, but its members lead nowhere, it has no cache clusters for them, and no serverless caches. What a policy
-doesn't allow it refuses in the words of EC2, which ElastiCache's clients can't read.
+moto knows replication groups, but its members lead nowhere, it has no cache clusters for them, no parameters, and no serverless caches.
+What a policy doesn't allow it refuses in the words of EC2, which ElastiCache's clients can't read. Parameters are those of the example
+that AWS publishes with its API's description, behind more than a page of others; moto writes them as that description has it.
 """
 
 import json
@@ -15,14 +17,18 @@ import sys
 import time
 
 import boto3
+import botocore.loaders
 from moto import settings
 from moto.core.exceptions import _RESTError
-from moto.core.responses import PaginatedResult
+from moto.core.responses import ActionResult, PaginatedResult
 from moto.elasticache.models import ElastiCacheBackend
 from moto.elasticache.responses import ElastiCacheResponse
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 NOWHERE = ("127.0.0.1", 1)
+PARAMETER_GROUP = "careful-redis7"
+PAGE = 100
+LIMIT = "client-output-buffer-limit-normal-hard-limit"
 
 
 class Script:
@@ -80,6 +86,7 @@ def give_nodes_a_place(script):
                 "engine": group.engine,
                 "cache_node_type": group.cache_node_type,
                 "cache_cluster_status": "available",
+                "cache_parameter_group": {"cache_parameter_group_name": PARAMETER_GROUP},
                 "cache_nodes": [{"cache_node_id": "0001", "endpoint": script.endpoint(member)}],
             }
             for group in self.replication_groups.values()
@@ -90,9 +97,29 @@ def give_nodes_a_place(script):
     def describe_serverless_caches(self):
         return PaginatedResult({"ServerlessCaches": []})
 
+    def describe_cache_parameters(self):
+        limits = script.said["limits"]
+        group = self._get_param("CacheParameterGroupName")
+        # It is the second page that tells.
+        parameters = [{"ParameterName": f"parameter-{number}", "ParameterValue": "1"} for number in range(150)]
+        for parameter in published_parameters():
+            if parameter["ParameterName"] == LIMIT and group in limits:
+                parameter = {**parameter, "ParameterValue": limits[group], "Source": "user"}
+            parameters.append(parameter)
+        start = int(self._get_param("Marker") or 0)
+        end = start + PAGE
+        marker = {"Marker": str(end)} if end < len(parameters) else {}
+        return ActionResult({"Parameters": parameters[start:end], **marker})
+
+    ElastiCacheResponse.describe_cache_parameters = describe_cache_parameters
     ElastiCacheBackend.describe_replication_groups = describe_replication_groups
     ElastiCacheBackend.describe_cache_clusters = describe_cache_clusters
     ElastiCacheResponse.describe_serverless_caches = describe_serverless_caches
+
+
+def published_parameters():
+    examples = botocore.loaders.create_loader().load_service_model("elasticache", "examples-1")
+    return examples["examples"]["DescribeCacheParameters"][0]["output"]["Parameters"]
 
 
 def refuse_as_elasticache_does():

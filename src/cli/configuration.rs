@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::keeping::{self, Keeping};
 use super::reach::searches;
-use super::watchdog;
+use super::{log, watchdog};
 use crate::analysis::tally::TallySettings;
 use crate::analysis::veil::Veil;
 use crate::archive::Archive;
@@ -144,6 +144,7 @@ impl Configuration {
                 live: Live::default(),
                 watchdog: self.watchdog.clone(),
             },
+            log_dropped: log::dropped(),
         }
     }
 }

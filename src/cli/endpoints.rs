@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::found::{FoundGroup, find, named};
+use super::found::{FoundGroup, find, named, side_by_side};
 use super::{Outcome, SettingsArgs, failure, log, print};
 use crate::config::{GroupSettings, LogFormat, Settings};
 use crate::model::{Endpoint, Role};
@@ -134,22 +134,26 @@ impl EndpointsArgs {
 
 /// The nodes of all groups that were found, and why others weren't.
 async fn rows(settings: &Settings) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
+    let answers = side_by_side(find(settings).await?, async |found| match found {
+        Ok(found) => Ok(rows_of(&found).await),
+        Err(text) => Err(text),
+    });
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
-    for found in find(settings).await? {
-        match found {
-            Ok(found) => rows.extend(rows_of(&found).await),
+    for answer in answers.await {
+        match answer {
+            Ok(own) => rows.extend(own),
             Err(text) => failures.push(text),
         }
     }
     Ok((rows, failures))
 }
 
-/// A row for each node; where AWS doesn't tell the role, the node itself is asked.
+/// A row for each node; where AWS doesn't tell the role, the node itself is asked. A serverless cache has none to tell.
 async fn rows_of(found: &FoundGroup) -> Vec<Row> {
     let key = &found.group.key;
     let (mut rows, mut asked) = (Vec::new(), JoinSet::new());
     for (place, (shard, node)) in found.group.nodes().enumerate() {
-        if node.role.is_none() {
+        if node.role.is_none() && !found.serverless {
             let (reach, endpoint) = (found.reach.clone(), node.endpoint.clone());
             asked.spawn(async move {
                 let role = async { reach.link(&endpoint).await?.role().await };

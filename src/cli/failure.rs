@@ -125,6 +125,8 @@ fn in_one_line(rendered: &str) -> String {
 
 /// A line on standard error.
 pub(super) fn say(lines: &str) {
+    // What was logged before stands before it.
+    super::log::flush();
     let mut stderr = io::stderr().lock();
     for line in lines.lines() {
         // Nobody listens: the exit code still tells.

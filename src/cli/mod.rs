@@ -70,10 +70,12 @@ enum Command {
 pub fn run() -> ExitCode {
     // It fails only if there is one already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match CommandLine::try_parse_from(std::env::args_os().map(understood)) {
+    let code = match CommandLine::try_parse_from(std::env::args_os().map(understood)) {
         Ok(line) => failure::end(line.command.run()),
         Err(error) => failure::refuse(&error),
-    }
+    };
+    log::flush();
+    code
 }
 
 /// The earlier tool's `-cmd`, which would read as `-c md`.

@@ -1,7 +1,8 @@
-//! `hotshard watchdog`: the process that ends MONITOR streams when hotshard itself stands still. Not for people: `serve` and `monitor`
-//! start it and hand it the line as its standard input.
+//! `hotshard watchdog`: the process that ends MONITOR streams when hotshard itself stands still. `serve` and `monitor` start it and hand it
+//! the line as its standard input; people start it only to have it apart, in a service or a container of its own.
 
 use std::io;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
@@ -10,12 +11,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Outcome;
 use crate::config::{LogFormat, LogSettings, Settings};
-use crate::engine::watchdog::{Watchdog, stand_by};
+use crate::engine::watchdog::{Watchdog, serve, stand_by};
 
-/// End the MONITOR streams of a hotshard that stands still; started by hotshard itself
+/// End the MONITOR streams of a hotshard that stands still; started by hotshard itself, or apart from it
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hotshard serve --config hotshard.toml")]
+#[command(after_help = "Example:\n  hotshard watchdog --listen /run/hotshard-watchdog/socket")]
 pub(super) struct WatchdogArgs {
+    /// Wait here for hotshards whose guards.watchdog_socket this is, until SIGTERM or SIGINT
+    #[arg(long, value_name = "PATH")]
+    listen: Option<PathBuf>,
     /// Log as JSON
     #[arg(long)]
     json: bool,
@@ -23,6 +27,11 @@ pub(super) struct WatchdogArgs {
 
 pub(super) fn run(args: &WatchdogArgs) -> anyhow::Result<Outcome> {
     super::log::start(&args.log());
+    if let Some(place) = &args.listen {
+        tracing::info!(path = %place.display(), "listening");
+        serve(place).with_context(|| format!("cannot listen at {}", place.display()))?;
+        return Ok(Outcome::Done);
+    }
     // Whoever stops hotshard may signal all its processes; this one must outlive it, by a moment, and ends by the end of the line.
     let runtime = Builder::new_current_thread().enable_io().build()?;
     let _inside = runtime.enter();
@@ -38,7 +47,11 @@ pub(super) fn run(args: &WatchdogArgs) -> anyhow::Result<Outcome> {
 impl WatchdogArgs {
     fn log(&self) -> LogSettings {
         LogSettings {
-            format: if self.json { LogFormat::Json } else { LogFormat::Text },
+            format: match (self.json, &self.listen) {
+                (true, _) => LogFormat::Json,
+                (false, Some(_)) => LogFormat::Auto,
+                (false, None) => LogFormat::Text,
+            },
             ..Settings::defaults().log
         }
     }

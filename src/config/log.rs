@@ -14,6 +14,19 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// How much.
     pub level: LogLevel,
+    /// What becomes of a line that nobody has room for.
+    pub when_full: WhenFull,
+}
+
+/// What to do while whoever reads the log stands still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenFull {
+    /// Drop lines, and count them.
+    #[default]
+    Drop,
+    /// Wait, with everything that has something to say.
+    Wait,
 }
 
 /// How a line of the log looks.

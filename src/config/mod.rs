@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use groups::{GroupSettings, Members};
 use layer::Layer;
-pub use log::{LogFormat, LogLevel, LogLevelError, LogSettings};
+pub use log::{LogFormat, LogLevel, LogLevelError, LogSettings, WhenFull};
 pub use manual::{Manual, Section, Setting, TEXT};
 pub use privacy::{PrivacyError, PrivacySettings};
 pub use problem::{ConfigError, Place, Problem};

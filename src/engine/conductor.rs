@@ -6,14 +6,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::metrics::ledger::{Event, Ledger, LedgerSettings};
-use crate::metrics::snapshot::{GroupSnapshot, ShardSnapshot, Snapshot, Status};
+use crate::metrics::snapshot::{GroupSnapshot, Snapshot};
 use crate::model::{Group, GroupKey, NodeId, Role, ShardId, Timestamp};
 use crate::schedule::Schedule;
 
+use super::hot::{HotWatch, OnHot};
 use super::redirects::Redirects;
 use super::rest::Outcome;
 use super::round::{Skip, WindowPlan};
-use super::rounds::Rounds;
+use super::rounds::{Ordered, Rounds};
 use super::settings::MonitorSettings;
 
 /// Something the conductor hears of.
@@ -44,6 +45,8 @@ pub enum Action {
     AskForSlots(GroupKey),
     /// Close every open window: the operator paused them.
     CloseWindows,
+    /// Tell whoever ordered a round of the group what came of it.
+    Answer(GroupKey, Ordered),
 }
 
 /// The engine's mind.
@@ -61,35 +64,13 @@ pub struct Conductor {
 /// the other.
 const SETTLING: Duration = Duration::from_secs(30);
 
-/// When a shard that turned hot is looked at out of turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OnHot {
-    /// Whether it is.
-    pub enabled: bool,
-    /// How long not again in the same group.
-    pub cool_down: Duration,
-}
-
-/// Which shards are hot, and when their group was last looked at for it.
-#[derive(Debug)]
-struct HotWatch {
-    settings: OnHot,
-    hot: HashMap<(GroupKey, ShardId), Timestamp>,
-    looked: HashMap<GroupKey, Timestamp>,
-}
-
 impl Conductor {
     /// A conductor that has heard of nothing yet.
     pub fn new(ledger: Ledger, rounds: Rounds, on_hot: OnHot) -> Self {
-        let hot = HotWatch {
-            settings: on_hot,
-            hot: HashMap::new(),
-            looked: HashMap::new(),
-        };
         Self {
             ledger,
             rounds,
-            hot,
+            hot: HotWatch::new(on_hot),
             started: None,
             roles: HashMap::new(),
             redirects: Redirects::default(),
@@ -105,7 +86,12 @@ impl Conductor {
                 self.skip_round(&group, now, Skip::JustStarted);
                 Vec::new()
             }
-            Happening::RoundDue(group) | Happening::RoundWanted(group) => self.begin_round(&group, now),
+            Happening::RoundDue(group) => self.begin_round(&group, now).0,
+            Happening::RoundWanted(group) => {
+                let (mut actions, ordered) = self.begin_round(&group, now);
+                actions.push(Action::Answer(group, ordered));
+                actions
+            }
             Happening::Pause(paused) => self.pause(paused),
             Happening::Tick(at) => self.tick(at),
         }
@@ -114,7 +100,7 @@ impl Conductor {
     /// Goes by other settings from now on; there may be room for windows that wait.
     pub fn configure(&mut self, ledger: LedgerSettings, monitor: &MonitorSettings, on_hot: OnHot) -> Vec<Action> {
         self.ledger.configure(ledger);
-        self.hot.settings = on_hot;
+        self.hot.configure(on_hot);
         open(self.rounds.configure(monitor.clone()))
     }
 
@@ -201,24 +187,31 @@ impl Conductor {
         }
     }
 
-    fn begin_round(&mut self, group: &GroupKey, now: Timestamp) -> Vec<Action> {
+    fn begin_round(&mut self, group: &GroupKey, now: Timestamp) -> (Vec<Action>, Ordered) {
         let snapshot = self.ledger.snapshot(now);
         match snapshot.groups.iter().find(|known| &known.key == group) {
             Some(known) => self.begin(known, now),
-            None => Vec::new(),
+            None => (Vec::new(), Ordered::default()),
         }
     }
 
-    fn begin(&mut self, group: &GroupSnapshot, now: Timestamp) -> Vec<Action> {
+    fn begin(&mut self, group: &GroupSnapshot, now: Timestamp) -> (Vec<Action>, Ordered) {
         let begun = self.rounds.begin(group, now);
-        for (shard, skip) in begun.skipped {
-            self.ledger.apply(&skipped(&group.key, &shard, skip));
+        for (shard, skip) in &begun.skipped {
+            self.ledger.apply(&skipped(&group.key, shard, *skip));
         }
         // No shard gets a window: the round is over before it began, and what the counters say is all there is.
         if !self.rounds.is_running(&group.key) {
             self.ledger.apply(&Event::RoundEnded(group.key.clone()));
         }
-        open(begun.open)
+        let ordered = Ordered {
+            begun: begun.skipped.len() < group.shards.len(),
+            left_out: begun.skipped,
+        };
+        if ordered.begun {
+            self.hot.round_begins(&group.key, now);
+        }
+        (open(begun.open), ordered)
     }
 
     fn pause(&mut self, paused: bool) -> Vec<Action> {
@@ -243,47 +236,11 @@ impl Conductor {
         if self.is_settling(at) {
             return Vec::new();
         }
-        let due = self.hot.newly_hot(&snapshot);
+        let due = self.hot.due(&snapshot, |group| self.rounds.refusal(group).is_none());
         due.into_iter()
-            .flat_map(|group| self.begin(&snapshot.groups[group], at))
+            .flat_map(|group| self.begin(&snapshot.groups[group], at).0)
             .collect()
     }
-}
-
-impl HotWatch {
-    /// The groups (by their place in the snapshot) one of whose shards turned hot, unless that was looked at not long ago.
-    fn newly_hot(&mut self, snapshot: &Snapshot) -> Vec<usize> {
-        let mut due = Vec::new();
-        let mut hot = HashMap::new();
-        for (place, group) in snapshot.groups.iter().enumerate() {
-            for shard in group.shards.iter().filter(|shard| is_hot(shard)) {
-                let name = (group.key.clone(), shard.id.clone());
-                let since = self.hot.get(&name).copied().unwrap_or(snapshot.at);
-                hot.insert(name, since);
-            }
-            let turned = hot
-                .iter()
-                .any(|((key, _), since)| key == &group.key && *since == snapshot.at);
-            let rested = self
-                .looked
-                .get(&group.key)
-                .is_none_or(|last| snapshot.at.since(*last) >= self.settings.cool_down);
-            if self.settings.enabled && turned && rested {
-                self.looked.insert(group.key.clone(), snapshot.at);
-                due.push(place);
-            }
-        }
-        self.hot = hot;
-        self.looked
-            .retain(|key, _| snapshot.groups.iter().any(|group| &group.key == key));
-        due
-    }
-}
-
-fn is_hot(shard: &ShardSnapshot) -> bool {
-    [shard.commands.status, shard.bytes_out.status, shard.cpu.status]
-        .into_iter()
-        .any(Status::is_hot)
 }
 
 fn skipped(group: &GroupKey, shard: &ShardId, skip: Skip) -> Event {

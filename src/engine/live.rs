@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::warden::Progress;
+use super::progress::Progress;
 use crate::analysis::window::{ClosedWindow, WindowEnd};
 use crate::archive::Sample;
 use crate::model::{Bytes, GroupKey, NodeId, ShardId};

@@ -1,6 +1,7 @@
 //! The rounds that run: which windows are open, which wait for room, and whether the next may begin. Pure.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 
 use crate::metrics::snapshot::GroupSnapshot;
 use crate::model::{GroupKey, NodeId, ShardId, Timestamp};
@@ -29,6 +30,41 @@ pub struct Begun {
     /// Shards that get none, and why.
     pub skipped: Vec<(ShardId, Skip)>,
 }
+
+/// What came of a round that was ordered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ordered {
+    /// Whether any shard gets a window.
+    pub begun: bool,
+    /// The shards that get none, and why.
+    pub left_out: Vec<(ShardId, Skip)>,
+}
+
+impl fmt::Display for Ordered {
+    /// Which shards get no window, by the reason.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut reasons: BTreeMap<Skip, Vec<&str>> = BTreeMap::new();
+        for (shard, skip) in &self.left_out {
+            reasons.entry(*skip).or_default().push(shard.as_str());
+        }
+        if reasons.is_empty() && !self.begun {
+            return formatter.write_str("nothing is known of its shards yet; try again when it has been discovered");
+        }
+        for (place, (skip, shards)) in reasons.iter().enumerate() {
+            let separator = if place == 0 { "" } else { "; " };
+            let (named, more) = shards.split_at(shards.len().min(SHARDS_NAMED));
+            write!(formatter, "{separator}shard {}", named.join(", "))?;
+            if !more.is_empty() {
+                write!(formatter, " and {} more", more.len())?;
+            }
+            write!(formatter, ": {skip}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How many shards a message names.
+const SHARDS_NAMED: usize = 5;
 
 impl Rounds {
     /// No round runs yet.
@@ -113,7 +149,8 @@ impl Rounds {
         self.rests.keep(exists);
     }
 
-    fn refusal(&self, group: &GroupKey) -> Option<Skip> {
+    /// Why no round of the group may begin now, if it may not.
+    pub fn refusal(&self, group: &GroupKey) -> Option<Skip> {
         let running = self.is_running(group);
         match () {
             () if !self.settings.enabled => Some(Skip::Disabled),
@@ -130,5 +167,40 @@ impl Rounds {
             self.open.insert((plan.group.clone(), plan.shard.clone()), plan.clone());
         }
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(begun: bool, left_out: &[(&str, Skip)], expected: &str) {
+        let ordered = Ordered {
+            begun,
+            left_out: left_out.iter().map(|(shard, skip)| ((*shard).into(), *skip)).collect(),
+        };
+        assert_eq!(ordered.to_string(), expected);
+    }
+
+    #[test]
+    fn whoever_ordered_a_round_is_told_which_shards_get_no_window_and_why() {
+        check(
+            false,
+            &[],
+            "nothing is known of its shards yet; try again when it has been discovered",
+        );
+        let down = Skip::NoNodeUp;
+        check(false, &[("0001", down)], &format!("shard 0001: {down}"));
+        check(
+            true,
+            &[("0001", down), ("0002", Skip::NoMonitor), ("0003", down)],
+            &format!("shard 0001, 0003: {down}; shard 0002: {}", Skip::NoMonitor),
+        );
+        let many: Vec<(&str, Skip)> = ["1", "2", "3", "4", "5", "6", "7"].map(|shard| (shard, down)).to_vec();
+        check(
+            false,
+            &many,
+            "none of its nodes answers (shard 1, 2, 3, 4, 5 and 2 more)",
+        );
     }
 }

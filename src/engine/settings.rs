@@ -1,6 +1,7 @@
 //! The settings of polls and windows. Their defaults are lines of `config/hotshard.toml` and stand nowhere else.
 
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,9 @@ pub struct GuardSettings {
     pub behind_max: Duration,
     /// Whether a process of its own ends windows when hotshard stands still.
     pub watchdog: bool,
+    /// Where a watchdog listens that was started apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog_socket: Option<PathBuf>,
     /// How long hotshard may give no sign of life while a window is open.
     #[serde(with = "written::duration")]
     pub standstill_max: Duration,

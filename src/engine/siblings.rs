@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -60,11 +61,12 @@ struct Counters(Observation, OwnCost);
 impl Siblings {
     /// Opens a connection to each.
     pub(super) async fn connect(reach: &Reach, siblings: &[Sibling]) -> Self {
-        let mut nodes = Vec::with_capacity(siblings.len());
-        for sibling in siblings {
+        // Side by side: whoever hangs costs the round its patience once, however many do.
+        let connected = siblings.iter().map(async |sibling| {
             let link = heard(&sibling.endpoint, reach.link(&sibling.endpoint)).await;
-            nodes.push((sibling.clone(), link));
-        }
+            (sibling.clone(), link)
+        });
+        let nodes = join_all(connected).await;
         Self {
             nodes,
             opening: Vec::new(),
@@ -159,11 +161,9 @@ impl Siblings {
     }
 
     async fn counters(&self, observed: &Observed<'_>) -> Vec<Option<Counters>> {
-        let mut counters = vec![self.read(Some(observed.link), observed.clock).await];
-        for (_, link) in &self.nodes {
-            counters.push(self.read(link.as_ref(), observed.clock).await);
-        }
-        counters
+        let others = self.nodes.iter().map(|(_, link)| link.as_ref());
+        let all = std::iter::once(Some(observed.link)).chain(others);
+        join_all(all.map(|link| self.read(link, observed.clock))).await
     }
 
     async fn read(&self, link: Option<&Link>, clock: Clock) -> Option<Counters> {

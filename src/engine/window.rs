@@ -26,13 +26,15 @@ use crate::model::{Bytes, Timestamp};
 use crate::node::sizes::Sizes;
 use crate::node::{Chunk, CommandTables, Tap, TapError, TapSettings};
 
+use super::admission::{self, Unguarded};
 use super::clock::Clock;
 use super::lessons::Lessons;
 use super::live::{Live, Stage};
 use super::poller::Watched;
+use super::progress::Progress;
 use super::round::WindowPlan;
 use super::settings::{BandwidthSettings, GuardSettings};
-use super::warden::{self, LastWords, Progress, Unguarded, Watch};
+use super::warden::{LastWords, Watch};
 use super::watchdog::Watchdog;
 
 /// How long the closing counters may take; a window is not held open for them.
@@ -167,20 +169,20 @@ pub async fn open(
     guards: GuardSettings,
     handle: Handle,
 ) -> Result<OpenWindow, NoWindow> {
-    let standstill_max = guards.standstill_max;
+    let (standstill_max, watchdog_socket) = (guards.standstill_max, guards.watchdog_socket.clone());
     let watchdog = match guards.watchdog {
         true => reading.watchdog.clone(),
         false => Watchdog::none(),
     };
     let asking = (reading.clock, reading.commands.clone());
-    let asked = handle.spawn(warden::ask(plan.clone(), watched.clone(), guards, asking));
+    let asked = handle.spawn(admission::ask(plan.clone(), watched.clone(), guards, asking));
     let admission = asked.await.map_err(|_| NoWindow::Stopping)??;
     let settings = TapSettings {
         primary_allowed: plan.primary_allowed,
         ..TapSettings::default()
     };
     let (reach, endpoint) = (&watched.reach, &watched.endpoint);
-    watchdog.start().await;
+    watchdog.start(watchdog_socket.as_deref()).await;
     let account = reach.accounts.of(endpoint);
     let tap = Tap::open(&reach.dialer, endpoint, &reach.credentials, &account, settings).await?;
     let over = CancellationToken::new();

@@ -36,6 +36,7 @@ pub(super) fn snapshot(groups: usize, shards: usize) -> Snapshot {
             size: Bytes(1_048_576),
             oldest: Some(Timestamp(1_789_000_000_000_000)),
         }),
+        log_dropped: 0,
     }
 }
 

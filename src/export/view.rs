@@ -10,6 +10,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use crate::analysis::bandwidth::OutputEstimate;
+use crate::analysis::coverage::hint;
 use crate::analysis::report::{Diagnosis, Report};
 use crate::analysis::window::{ClosedWindow, Counted};
 use crate::metrics::round;
@@ -108,6 +109,7 @@ fn window(window: &ClosedWindow) -> Value {
         "commands_per_second": (seconds > 0.0).then(|| short(stats.commands as f64 / seconds)),
         "completeness_ratio": window.completeness.map(ratio),
         "coverage": { "reads": window.coverage.reads.map(ratio), "writes": window.coverage.writes.map(ratio) },
+        "coverage_hint": hint(window.coverage, window.role),
         "distinct_keys": stats.distinct_keys,
         "distinct_clients": stats.distinct_clients,
         "commands_by_name": stats.commands_by_name.iter().take(TOP).map(commands).collect::<Vec<_>>(),

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub last_reload_successful: bool,
     /// The archive; `None` where there is none.
     pub archive: Option<ArchiveSnapshot>,
+    /// Lines of the log that were dropped since hotshard began.
+    pub log_dropped: u64,
 }
 
 /// The archive.

@@ -11,6 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::BoxStream;
 use crate::model::{Bytes, Endpoint, OwnCost};
 
+/// The number of a connection to a server that doesn't tell any.
+pub(super) const UNNUMBERED: u64 = 0;
+
 /// The running sum of a node's [`OwnCost`]. Clones are the same account.
 #[derive(Clone, Debug, Default)]
 pub struct Account(Arc<Entries>);
@@ -48,8 +51,10 @@ impl Account {
 
     /// Enters an open connection, until what is returned is dropped.
     pub(super) fn connected(&self, id: u64) -> Connected {
-        let mut connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        connections.insert(id);
+        if id != UNNUMBERED {
+            let mut connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner);
+            connections.insert(id);
+        }
         Connected {
             account: self.clone(),
             id,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::Value;
 use secrecy::ExposeSecret;
 
-use super::account::{Account, Connected};
+use super::account::{Account, Connected, UNNUMBERED};
 use super::credentials::{self, Credentials, Login};
 use super::raw::{Command, Raw, accepted};
 use super::{Dialer, LinkError};
@@ -51,10 +51,24 @@ async fn introduce(raw: &mut Raw, logins: &[Login]) -> Result<u64, LinkError> {
     let answers = raw.exchange(&[name, Command::new("CLIENT|ID")]).await?;
     let endpoint = raw.endpoint.clone();
     let mut answers = answers.into_iter();
-    accepted(&endpoint, "CLIENT|SETNAME", answers.next().unwrap_or_default())?;
-    match accepted(&endpoint, "CLIENT|ID", answers.next().unwrap_or_default())? {
-        Value::Int(id) => Ok(id.unsigned_abs()),
-        _ => Err(raw.malformed("CLIENT ID is no number".into())),
+    known(accepted(
+        &endpoint,
+        "CLIENT|SETNAME",
+        answers.next().unwrap_or_default(),
+    ))?;
+    match known(accepted(&endpoint, "CLIENT|ID", answers.next().unwrap_or_default()))? {
+        Some(Value::Int(id)) => Ok(id.unsigned_abs()),
+        Some(_) => Err(raw.malformed("CLIENT ID is no number".into())),
+        None => Ok(UNNUMBERED),
+    }
+}
+
+/// Serverless caches know few of CLIENT's subcommands, and INFO needs none of them. A server that is only busy knows them.
+fn known(answer: Result<Value, LinkError>) -> Result<Option<Value>, LinkError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(LinkError::Rejected { message, .. }) if message.starts_with("ERR ") => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -36,8 +36,19 @@ pub struct Parameters {
 #[derive(Debug)]
 struct Answer {
     until: Instant,
-    /// `None` where AWS didn't tell.
-    values: Option<Arc<HashMap<String, String>>>,
+    values: Told,
+}
+
+/// The values of a parameter group, or why AWS didn't tell.
+type Told = Result<Arc<HashMap<String, String>>, Arc<str>>;
+
+/// Whether a server bounds what it holds for us, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldLimit {
+    /// What the server or its parameter group says.
+    pub limit: ServerLimit,
+    /// Why AWS didn't say it either, where it was asked.
+    pub untold: Option<Arc<str>>,
 }
 
 impl Parameters {
@@ -50,19 +61,25 @@ impl Parameters {
         }
     }
 
-    async fn values(&self) -> Option<Arc<HashMap<String, String>>> {
+    async fn values(&self) -> Told {
         // Whoever asks at the same time waits for the same answer.
         let mut kept = self.kept.lock().await;
         if let Some(answer) = kept.as_ref().filter(|answer| Instant::now() < answer.until) {
             return answer.values.clone();
         }
-        let values = match timeout(PATIENCE, self.ask()).await {
-            Ok(Ok(values)) => Some(Arc::new(values)),
-            Ok(Err(error)) => self.untold(&error.to_string()),
-            Err(_elapsed) => self.untold("AWS gave no answer in time"),
+        let values: Told = match timeout(PATIENCE, self.ask()).await {
+            Ok(Ok(values)) => Ok(Arc::new(values)),
+            Ok(Err(error)) => Err(error.to_string().into()),
+            Err(_elapsed) => Err("AWS gave no answer in time".into()),
         };
+        if let Err(reason) = &values {
+            warn!(
+                parameter_group = self.group,
+                "it isn't known whether servers bound their buffers, so windows are short: {reason}"
+            );
+        }
         *kept = Some(Answer {
-            until: Instant::now() + if values.is_some() { KEPT } else { KEPT_FAILURE },
+            until: Instant::now() + if values.is_ok() { KEPT } else { KEPT_FAILURE },
             values: values.clone(),
         });
         values
@@ -71,30 +88,24 @@ impl Parameters {
     async fn ask(&self) -> Result<HashMap<String, String>, AwsError> {
         self.account.get().await?.parameters(&self.group).await
     }
-
-    fn untold<Nothing>(&self, reason: &str) -> Option<Nothing> {
-        warn!(
-            parameter_group = self.group,
-            "it isn't known whether servers bound their buffers, so windows are short: {reason}"
-        );
-        None
-    }
 }
 
 impl Reach {
     /// Whether the server itself bounds what it holds for us, by its own word or its parameter group's.
-    pub async fn server_limit(&self, link: &Link) -> Result<ServerLimit, LinkError> {
-        let told = watch::server_limit(link).await?;
-        let (ServerLimit::Unknown, Some(parameters)) = (told, &self.parameters) else {
-            return Ok(told);
+    pub async fn server_limit(&self, link: &Link) -> Result<ToldLimit, LinkError> {
+        let told = |limit, untold| ToldLimit { limit, untold };
+        let limit = watch::server_limit(link).await?;
+        let (ServerLimit::Unknown, Some(parameters)) = (limit, &self.parameters) else {
+            return Ok(told(limit, None));
         };
-        let Some(values) = parameters.values().await else {
-            return Ok(told);
+        let values = match parameters.values().await {
+            Ok(values) => values,
+            Err(reason) => return Ok(told(limit, Some(reason))),
         };
         let value = |name: &str| values.get(name).map_or("", String::as_str);
         let memory = link.info(&["memory"]).await?;
         let memory_max = super::link::field(&memory, "maxmemory").unwrap_or_default();
         let buffer = format!("normal {} 0 0", value(BUFFER));
-        Ok(ServerLimit::of(&buffer, value(CLIENTS), memory_max))
+        Ok(told(ServerLimit::of(&buffer, value(CLIENTS), memory_max), None))
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use futures_util::{StreamExt, stream};
 use tokio::task::JoinSet;
 
 use super::account::Accounts;
 use super::credentials::Credentials;
 use super::link::{Link, LinkSettings};
+use super::race::first_answer;
 use super::{Dialer, LinkError, Parameters};
 use crate::discovery::answers::ShardAnswer;
 use crate::discovery::role::RoleAnswer;
@@ -19,7 +21,7 @@ const NODES_MAX: usize = 256;
 /// How many nodes of a known group are asked for its slots before the question is given up for now.
 const SLOTS_ASKED_MAX: usize = 3;
 
-/// How many nodes are asked for their shard's name at once.
+/// How many shards are asked for their name at once, and how many nodes without a cluster for their role.
 const ASKED_AT_ONCE: usize = 32;
 
 /// Everything needed to reach a group's nodes.
@@ -78,21 +80,23 @@ pub async fn survey(
     seeds: &[Endpoint],
     previous: Option<&Group>,
 ) -> Result<Group, SurveyError> {
-    let mut failures = Vec::new();
-    for candidate in candidates(seeds, previous) {
-        let sightings = match ask(reach, &candidate).await {
-            Ok(Answer::Cluster(shards)) => in_cluster(reach, &candidate, &shards, seeds, previous).await,
-            Ok(Answer::Alone(role)) => {
-                let (answers, silent) = relatives(reach, candidate, role, seeds).await;
-                topology::with_silent(previous, topology::of_roles(&answers), &silent)
-            }
-            Err(error) => {
-                failures.push(error);
-                continue;
-            }
-        };
-        return Ok(topology::topology(key.clone(), previous, sightings));
-    }
+    let asking = |candidate: Endpoint| {
+        let reach = reach.clone();
+        async move { ask(&reach, &candidate).await }
+    };
+    let failures = match first_answer(candidates(seeds, previous), asking).await {
+        Ok((first, answer)) => {
+            let sightings = match answer {
+                Answer::Cluster(shards) => in_cluster(reach, &first, &shards, seeds, previous).await,
+                Answer::Alone(role) => {
+                    let (answers, silent) = relatives(reach, first, role, seeds).await;
+                    topology::with_silent(previous, topology::of_roles(&answers), &silent)
+                }
+            };
+            return Ok(topology::topology(key.clone(), previous, sightings));
+        }
+        Err(failures) => failures,
+    };
     let mut failures = failures.into_iter();
     let group = key.clone();
     match failures.next() {
@@ -108,14 +112,25 @@ pub async fn survey(
 
 /// Which slots each shard of a known group owns, by the word of one of its nodes; those it doesn't tell are left out.
 pub async fn slots(reach: &Reach, group: &Group) -> BTreeMap<ShardId, SlotSet> {
-    for (_, node) in group.nodes().take(SLOTS_ASKED_MAX) {
-        match ask(reach, &node.endpoint).await {
-            Ok(Answer::Cluster(shards)) => return owners(reach, group, &shards).await,
-            Ok(Answer::Alone(_)) => break,
-            Err(error) => tracing::debug!(%error, "cannot ask for the slots; the next node is asked"),
+    let candidates: Vec<Endpoint> = group
+        .nodes()
+        .take(SLOTS_ASKED_MAX)
+        .map(|(_, node)| node.endpoint.clone())
+        .collect();
+    let asking = |candidate: Endpoint| {
+        let reach = reach.clone();
+        async move { ask(&reach, &candidate).await }
+    };
+    match first_answer(candidates, asking).await {
+        Ok((_, Answer::Cluster(shards))) => owners(reach, group, &shards).await,
+        Ok((_, Answer::Alone(_))) => BTreeMap::new(),
+        Err(errors) => {
+            for error in errors {
+                tracing::debug!(%error, "cannot ask for the slots");
+            }
+            BTreeMap::new()
         }
     }
-    BTreeMap::new()
 }
 
 /// A cluster may announce addresses where the group knows names, so names are resolved until one of a shard's members is found.
@@ -176,39 +191,35 @@ async fn in_cluster(
 
 /// Asks the shards that weren't known before for the cluster's own names of them. One that can't be asked gets a number.
 async fn with_names(reach: &Reach, mut sightings: Vec<Sighting>, previous: Option<&Group>) -> Vec<Sighting> {
-    let mut waiting: VecDeque<usize> = (0..sightings.len())
-        .filter(|place| !topology::is_familiar(previous, &sightings[*place]))
+    let unknown = (0..sightings.len()).filter(|place| !topology::is_familiar(previous, &sightings[*place]));
+    let questions: Vec<_> = unknown
+        .map(|place| {
+            let members = sightings[place].members.iter();
+            let members: Vec<Endpoint> = members.map(|member| member.endpoint.clone()).collect();
+            async move { (place, shard_id(reach, members).await) }
+        })
         .collect();
-    let mut asked = JoinSet::new();
-    loop {
-        while asked.len() < ASKED_AT_ONCE
-            && let Some(place) = waiting.pop_front()
-        {
-            let reach = reach.clone();
-            let members: Vec<Endpoint> = sightings[place]
-                .members
-                .iter()
-                .map(|member| member.endpoint.clone())
-                .collect();
-            asked.spawn(async move { (place, shard_id(&reach, &members).await) });
-        }
-        let Some(answer) = asked.join_next().await else {
-            return sightings;
-        };
-        let (place, id) = answer.expect("a question neither panics nor is cancelled");
+    let answers = stream::iter(questions).buffer_unordered(ASKED_AT_ONCE);
+    for (place, id) in answers.collect::<Vec<_>>().await {
         sightings[place].shard_id = id;
     }
+    sightings
 }
 
-async fn shard_id(reach: &Reach, members: &[Endpoint]) -> Option<String> {
-    for member in members {
-        let answer = async { reach.link(member).await?.shard_id().await };
-        match answer.await {
-            Ok(id) => return id,
-            Err(error) => tracing::debug!(%error, "cannot ask for the shard's name; the next member is asked"),
+async fn shard_id(reach: &Reach, members: Vec<Endpoint>) -> Option<String> {
+    let asking = |member: Endpoint| {
+        let reach = reach.clone();
+        async move { reach.link(&member).await?.shard_id().await }
+    };
+    match first_answer(members, asking).await {
+        Ok((_, id)) => id,
+        Err(errors) => {
+            for error in errors {
+                tracing::debug!(%error, "cannot ask for the shard's name");
+            }
+            None
         }
     }
-    None
 }
 
 /// Everyone who replicates from or to the first node or another seed, and the seeds that don't answer.
@@ -221,28 +232,40 @@ async fn relatives(
     let mut asked = vec![reach.known(&first).await];
     let mut waiting: VecDeque<Endpoint> = seeds.iter().cloned().collect();
     waiting.extend(topology::unasked(&role, &asked));
-    let mut answers = vec![(asked[0].clone(), role)];
-    let mut silent = Vec::new();
-    while let Some(endpoint) = waiting.pop_front()
-        && asked.len() < NODES_MAX
-    {
-        if topology::is_known(&endpoint, &asked) {
-            continue;
-        }
-        let known = reach.known(&endpoint).await;
-        asked.push(known.clone());
-        let answer = async { reach.link(&endpoint).await?.role().await };
-        match answer.await {
-            Ok(role) => {
-                waiting.extend(topology::unasked(&role, &asked));
-                answers.push((known, role));
+    let mut answers = vec![(0, role)];
+    let (mut silent, mut asking) = (Vec::new(), JoinSet::new());
+    loop {
+        while asking.len() < ASKED_AT_ONCE
+            && asked.len() < NODES_MAX
+            && let Some(endpoint) = waiting.pop_front()
+        {
+            if topology::is_known(&endpoint, &asked) {
+                continue;
             }
-            Err(error) => {
+            let (place, reach) = (asked.len(), reach.clone());
+            asked.push(reach.known(&endpoint).await);
+            asking.spawn(async move {
+                let role = async { reach.link(&endpoint).await?.role().await };
+                (place, role.await)
+            });
+        }
+        let Some(answer) = asking.join_next().await else { break };
+        match answer.expect("a question neither panics nor is cancelled") {
+            (place, Ok(role)) => {
+                waiting.extend(topology::unasked(&role, &asked));
+                answers.push((place, role));
+            }
+            (place, Err(error)) => {
                 tracing::debug!(%error, "a node of the group does not answer");
-                silent.push(endpoint);
+                silent.push(place);
             }
         }
     }
-    silent.retain(|endpoint| seeds.contains(endpoint));
-    (answers, silent)
+    // Whoever answers first is chance.
+    answers.sort_by_key(|(place, _)| *place);
+    silent.sort_unstable();
+    let silent = silent.into_iter().map(|place| asked[place].endpoint.clone());
+    let silent = silent.filter(|endpoint| seeds.contains(endpoint)).collect();
+    let answers = answers.into_iter().map(|(place, role)| (asked[place].clone(), role));
+    (answers.collect(), silent)
 }

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 
 use crate::cli::{hotshard, told};
 use crate::connecting::SETTINGS;
-use crate::harness::aws::{Aws, Member, REGION, ReplicationGroup, VARIABLES, endpoint_xml, result};
+use crate::harness::aws::{Aws, Member, Mode, REGION, ReplicationGroup, VARIABLES, endpoint_xml, result};
 use crate::harness::cluster::{Cluster, Shard};
 use crate::harness::figures::Figures;
 use crate::harness::hotshard::Hotshard;
@@ -23,9 +23,9 @@ use crate::harness::server::Server;
 use crate::harness::wait::eventually;
 
 const DEADLINE: Duration = Duration::from_secs(20);
-const PASSWORD: &str = "planted-secret";
+pub(crate) const PASSWORD: &str = "planted-secret";
 
-fn config(aws: &Aws, groups: &str) -> String {
+pub(crate) fn config(aws: &Aws, groups: &str) -> String {
     format!(
         "{groups}\n[discovery]\nregion = \"{REGION}\"\nendpoint_url = \"http://{}\"\ninterval = \"1s\"\n\
          [poll]\ninterval = \"1s\"\n[auth]\npassword_env = \"TOKEN\"\n",
@@ -33,7 +33,7 @@ fn config(aws: &Aws, groups: &str) -> String {
     )
 }
 
-async fn serve(aws: &Aws, groups: &str) -> Hotshard {
+pub(crate) async fn serve(aws: &Aws, groups: &str) -> Hotshard {
     let variables: Vec<(&str, &str)> = VARIABLES.into_iter().chain([("TOKEN", PASSWORD)]).collect();
     Hotshard::serve_with(&config(aws, groups), &variables).await
 }
@@ -55,13 +55,13 @@ pub(crate) async fn described(id: &str, cluster: &Cluster) -> ReplicationGroup {
     }
     ReplicationGroup {
         id: id.to_owned(),
-        cluster_mode: true,
+        mode: Mode::Enabled,
         tls: false,
         shards,
     }
 }
 
-fn alone(id: &str, server: &Server) -> ReplicationGroup {
+pub(crate) fn alone(id: &str, server: &Server) -> ReplicationGroup {
     let member = Member {
         id: format!("{id}-001"),
         address: Some(server.address),
@@ -69,7 +69,7 @@ fn alone(id: &str, server: &Server) -> ReplicationGroup {
     };
     ReplicationGroup {
         id: id.to_owned(),
-        cluster_mode: false,
+        mode: Mode::Disabled,
         tls: false,
         shards: vec![("0001".into(), vec![member])],
     }
@@ -248,7 +248,7 @@ async fn nodes_that_hang_delay_neither_their_group_nor_another() {
     // Whoever asks the nodes in the order of their names meets the three first.
     let orders = ReplicationGroup {
         id: "orders".into(),
-        cluster_mode: true,
+        mode: Mode::Enabled,
         tls: false,
         shards: vec![
             members("0001", [address(&hanging[0]), address(&hanging[1])]),
@@ -284,7 +284,7 @@ async fn a_change_of_roles_shows_at_the_next_poll_and_aws_is_asked_again() {
         };
         aws.hold(&[ReplicationGroup {
             id: "orders".into(),
-            cluster_mode: false,
+            mode: Mode::Disabled,
             tls: false,
             shards: vec![("0001".into(), members.map(member).collect())],
         }]);
@@ -455,7 +455,7 @@ async fn endpoints_lists_the_nodes_with_the_roles_they_tell_themselves() {
     };
     aws.hold(&[ReplicationGroup {
         id: "orders".into(),
-        cluster_mode: true,
+        mode: Mode::Enabled,
         tls: false,
         shards: vec![("0001".into(), vec![member(1, replica), member(2, primary)])],
     }]);
@@ -628,7 +628,7 @@ async fn five_hundred_shards_are_found_within_seconds() {
     let aws = Aws::start().await;
     aws.hold(&[ReplicationGroup {
         id: "big".into(),
-        cluster_mode: true,
+        mode: Mode::Enabled,
         tls: false,
         shards: (1..=500).map(shard).collect(),
     }]);
@@ -671,6 +671,11 @@ async fn a_parameter_group_tells_what_its_servers_may_not() {
     let unknown = check().await;
     assert!(
         unknown.contains("the server does not tell whether it bounds its buffers"),
+        "{unknown}"
+    );
+    let reason = format!("AWS does not permit elasticache:DescribeCacheParameters in {REGION}: planted message");
+    assert!(
+        unknown.contains(&format!("\n    its parameter group could not be asked for: {reason}")),
         "{unknown}"
     );
 }

@@ -1,5 +1,5 @@
-//! The daemon with an engine that really hangs: nobody reads its log, the pipe is full, and the engine's task waits within a write. What
-//! looks after it must see that, and see it again when it goes on.
+//! The daemon whose log nobody reads. By default it loses lines and goes on; told to wait for its reader, the engine's task hangs within a
+//! write: what looks after it must see that, and see it again when it goes on.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -25,8 +25,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Nobody answers there, which is no matter of ours. The only line that is logged besides errors is one of the engine's own task.
 const STAYS: &str = "[[groups]]\nid = \"stays\"\nendpoints = [\"127.0.0.1:1:0001\"]\n";
 const GOES: &str = "[[groups]]\nid = \"goes\"\nendpoints = [\"127.0.0.1:1:0001\"]\n";
-const SETTINGS: &str =
-    "[poll]\ninterval = 1\n[log]\nlevel = \"error,hotshard::cli::serve=info,hotshard::engine::reload=info\"\n";
+const SETTINGS: &str = "[poll]\ninterval = 1\n[log]\nlevel = \"error,hotshard::cli::serve=info,hotshard::engine::reload=info\"\nwhen_full = \"wait\"\n";
 
 /// A log that is read only when the test does: both ends of a pipe with a name.
 struct Log {
@@ -99,9 +98,9 @@ impl Supervisor {
     }
 }
 
-fn start(folder: &Path) -> Process {
+fn start(folder: &Path, settings: &str) -> Process {
     let config = folder.join("hotshard.toml");
-    std::fs::write(&config, format!("{STAYS}{GOES}{SETTINGS}")).expect("a temporary folder takes a file");
+    std::fs::write(&config, settings).expect("a temporary folder takes a file");
     let arguments = [
         format!("NOTIFY_SOCKET={}", folder.join("notify").display()),
         // Patient for eight seconds, so a sign of life comes every two.
@@ -159,7 +158,7 @@ async fn an_engine_that_hangs_is_seen_by_whoever_looks_after_it_and_so_is_its_re
     let folder = TempDir::new().expect("a temporary folder");
     let supervisor = Supervisor(UnixDatagram::bind(folder.path().join("notify")).expect("a socket"));
     let mut log = Log::in_folder(folder.path());
-    let mut daemon = start(folder.path());
+    let mut daemon = start(folder.path(), &format!("{STAYS}{GOES}{SETTINGS}"));
     let address = eventually("it says where it listens", DEADLINE, async || {
         address(log.read()).ok_or("not yet")
     })
@@ -207,5 +206,66 @@ async fn an_engine_that_hangs_is_seen_by_whoever_looks_after_it_and_so_is_its_re
         log.read();
         daemon.ended().ok_or("still running")
     });
+    assert!(ended.await.success());
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_costs_lines_and_stops_nobody() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let mut log = Log::in_folder(folder.path());
+    let told = "[poll]\ninterval = 1\n[log]\nlevel = \"info\"\n";
+    let mut daemon = start(folder.path(), &format!("{STAYS}{told}"));
+    let address = eventually("it says where it listens", DEADLINE, async || {
+        address(log.read()).ok_or("not yet")
+    })
+    .await;
+    until(address, "/readyz", 200).await;
+    log.fill();
+    let dropped = async || {
+        let page = http::get(address, "/metrics").await.expect("it answers").body;
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix("hotshard_log_dropped_lines_total "));
+        line.expect("it is counted").parse::<f64>().expect("a number")
+    };
+    assert_eq!(dropped().await, 0.0);
+    // A reload says which group is gone and which is there; a long name makes a long line.
+    let config = folder.path().join("hotshard.toml");
+    let mut turn = 0;
+    let begun = heartbeat(address).await;
+    eventually("lines are lost", DEADLINE, async || {
+        turn += 1;
+        let other = format!(
+            "[[groups]]\nid = \"{turn}-{}\"\nendpoints = [\"127.0.0.1:1:0001\"]\n",
+            "x".repeat(60_000)
+        );
+        std::fs::write(&config, format!("{STAYS}{other}{told}")).expect("it takes a file");
+        let before = heartbeat(address).await;
+        daemon.signal(Signal::HUP);
+        eventually("the engine goes on", DEADLINE, async || {
+            match heartbeat(address).await {
+                now if now > before => Ok(()),
+                now => Err(now),
+            }
+        })
+        .await;
+        match dropped().await {
+            0.0 => Err(turn),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    assert!(heartbeat(address).await > begun);
+    until(address, "/healthz", 200).await;
+    assert!(healthcheck(address));
+    eventually("what was lost is said when somebody reads", DEADLINE, async || {
+        let said = log.read().contains("lines of the log are lost");
+        if said { Ok(()) } else { Err("not yet") }
+    })
+    .await;
+    // Nobody reads its last words, and it ends all the same.
+    log.fill();
+    daemon.signal(Signal::TERM);
+    let ended = eventually("it ends", DEADLINE, async || daemon.ended().ok_or("still running"));
     assert!(ended.await.success());
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::harness::browser::browse;
+use crate::harness::cluster::Cluster;
 use crate::harness::hotshard::Hotshard;
+use crate::harness::server::Server;
+use crate::harness::traffic::{Plan, Traffic};
 use crate::harness::wait::eventually;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -58,5 +61,27 @@ async fn the_page_names_the_hot_shard_and_its_cause() {
         findings.iter().map(cause).any(|cause| named(&cause)),
         "{findings:?}\n{said}"
     );
+    hotshard.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_says_what_a_window_could_not_see_and_what_would_show_it() {
+    let pair = Cluster::disabled(Server::redis(), 1).await;
+    let hotshard = Hotshard::serve(&format!(
+        "[[groups]]\nid = \"orders\"\nendpoints = [\"{}\"]\n[poll]\ninterval = \"1s\"\n[monitor]\nschedule = \"every 2s\"\n\
+         window = \"1s\"\n[guards]\ncpu_max = 10.0\nbehind_max = \"10s\"\nsilence_max = \"5s\"\n",
+        pair.servers[0].address
+    ))
+    .await;
+    // None of them is seen on the replica.
+    let reads = Traffic::new(7).plan(Plan::new("GET", "a", 12_000).per_second(200.0));
+    let address = format!("http://{}/", hotshard.address);
+    let hint = "It saw 0 % of the reads: 100 % go to the primary; monitor.nodes = \"primary\" (--use-primary) would see them, if it can bear that";
+    let looked = tokio::task::spawn_blocking(move || browse(&address, hint));
+    let page = tokio::select! {
+        page = looked => page.expect("it ends"),
+        _ = reads.run(&pair) => panic!("the traffic ended first"),
+    };
+    assert_eq!(page["errors"], Value::Array(Vec::new()), "{page:#}");
     hotshard.stop().await;
 }

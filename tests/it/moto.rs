@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use assert_cmd::Command;
 use hotshard::node::rights::{Generation, rule};
@@ -17,7 +18,9 @@ use crate::harness::hotshard::Hotshard;
 use crate::harness::moto::{Moto, Script};
 use crate::harness::server::Server;
 use crate::harness::tls::Authority;
+use crate::harness::wait::eventually;
 
+const SOON: Duration = Duration::from_secs(20);
 const WEST: &str = "eu-west-1";
 const EAST: &str = "us-east-1";
 const PAYMENTS: &str = "arn:aws:iam::222222222222:role/watcher";
@@ -295,6 +298,73 @@ fn files(folder: &Path) -> Vec<(String, String)> {
         .collect()
 }
 
+/// On ElastiCache servers don't tell how they bound their buffers: CONFIG isn't there.
+#[tokio::test]
+async fn a_parameter_group_of_several_pages_tells_what_its_servers_may_not() {
+    let plan = Server::redis().user("watcher", "planted-token", "~* +@all -config");
+    let server = plan.start().await;
+    let folder = TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("hotshard.toml");
+    let config = format!(
+        "[[groups]]\nid = \"carts\"\n[auth]\nusername = \"watcher\"\nsecret = \"carts/redis\"\n[discovery]\nregion = \"{WEST}\"\n"
+    );
+    std::fs::write(&file, config).expect("a temporary folder takes a file");
+    let file = file.display().to_string();
+    let (may, mut may_not) = (policy(&file), policy(&file));
+    let actions = may_not["Statement"][0]["Action"].as_array_mut().expect("actions");
+    actions.retain(|action| action != "elasticache:DescribeCacheParameters");
+    let mut script = Script::default();
+    let create = "create_replication_group";
+    script.call(WEST, "elasticache", create, replication("carts", 1, "checkout"));
+    secret(&mut script, "carts/redis", &[("planted-token", Value::Null)]);
+    script.place("carts-001", server.address);
+    script.user(may);
+    script.user(may_not);
+    let moto = Moto::start(&script).await;
+    let check = |user: usize| {
+        let key = (moto.keys[user].0.as_str(), moto.keys[user].1.as_str());
+        run(
+            hotshard(&["check", "--config", &file, "--connect"]),
+            &variables(&moto, key),
+        )
+    };
+    // In the example that AWS publishes the limit is zero, which is none.
+    let published = check(0);
+    assert!(
+        published.contains("\n    the server holds any amount for a client that does not read; set"),
+        "{published}"
+    );
+    script.limit(64 << 20);
+    moto.change(&script);
+    eventually("the change is known", SOON, async || {
+        let bounded = check(0);
+        match bounded.contains("\n    the server closes a client for which it holds 64 MiB\n") {
+            true => Ok(()),
+            false => Err(bounded),
+        }
+    })
+    .await;
+    let denied = check(1);
+    let reason = "\n    its parameter group could not be asked for: AWS does not permit elasticache:DescribeCacheParameters in eu-west-1: ";
+    assert!(
+        denied.contains("the server does not tell whether it bounds its buffers") && denied.contains(reason),
+        "{denied}"
+    );
+}
+
+/// The policy that `check` prints, as moto takes it.
+fn policy(file: &str) -> Value {
+    let said = told(&mut hotshard(&["check", "--config", file]));
+    let (_, policy) = said.split_once("The least policy in AWS:\n").expect(&said);
+    let (policy, _) = policy.split_once("exit code").expect(&said);
+    let mut policy: Value = serde_json::from_str(policy).expect(policy);
+    for statement in policy["Statement"].as_array_mut().expect("statements") {
+        // moto judges actions alone, and every resource is `*` to it.
+        statement["Resource"] = json!("*");
+    }
+    policy
+}
+
 #[tokio::test]
 async fn the_least_policy_is_enough_and_less_is_not() {
     let server = Server::redis().password("planted-token").start().await;
@@ -306,14 +376,7 @@ async fn the_least_policy_is_enough_and_less_is_not() {
     );
     std::fs::write(&file, config).expect("a temporary folder takes a file");
     let file = file.display().to_string();
-    let said = told(&mut hotshard(&["check", "--config", &file]));
-    let (_, policy) = said.split_once("The least policy in AWS:\n").expect(&said);
-    let (policy, _) = policy.split_once("exit code").expect(&said);
-    let mut policy: Value = serde_json::from_str(policy).expect(policy);
-    for statement in policy["Statement"].as_array_mut().expect("statements") {
-        // moto judges actions alone, and every resource is `*` to it.
-        statement["Resource"] = json!("*");
-    }
+    let policy = policy(&file);
     let mut less = policy.clone();
     let actions = less["Statement"][0]["Action"].as_array_mut().expect("actions");
     actions.retain(|action| action != "elasticache:DescribeCacheClusters");

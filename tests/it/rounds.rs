@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -156,5 +157,36 @@ async fn an_operator_with_the_password_pauses_resumes_and_orders_a_round() {
     assert!(!page.contains("hotshard_window_last_end_timestamp_seconds{"), "{page}");
     assert_eq!(post(&daemon, "/api/v1/groups/demo/windows", &[RIGHT]).await, 200);
     until(&daemon, "hotshard_window_last_end_timestamp_seconds{", "").await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_orders_a_round_is_told_why_no_window_is_opened() {
+    let daemon = Hotshard::serve(
+        "[[groups]]\nid = \"far\"\nendpoints = [\"127.0.0.1:1:0001\", \"127.0.0.1:1:0002\"]\n[web]\nenable_lifecycle = true\n",
+    )
+    .await;
+    let answer = http::request(daemon.address, "POST", "/api/v1/groups/far/windows", &[]).await;
+    let answer = answer.expect("it answers");
+    assert_eq!(answer.status, 409, "{}", answer.body);
+    let reason =
+        "no window is opened on far: shard 0001, 0002: none of its nodes answers; `hotshard check --connect` says why";
+    assert!(answer.body.contains(reason), "{}", answer.body);
+    daemon.signal(Signal::USR1);
+    eventually("a signal is answered in the log", DEADLINE, async || {
+        let log = daemon.log();
+        if log.contains(reason) { Ok(()) } else { Err(log) }
+    })
+    .await;
+    let skipped = "hotshard_windows_skipped_total{replication_group=\"far\",shard=\"0002\",reason=\"no_node_up\"} 2\n";
+    eventually("both are counted", DEADLINE, async || {
+        let metrics = daemon.metrics().await;
+        if metrics.contains(skipped) {
+            Ok(())
+        } else {
+            Err(metrics)
+        }
+    })
+    .await;
     daemon.stop().await;
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::time::Instant;
 
+use crate::harness::freezer::Freezer;
 use crate::harness::hotshard::Hotshard;
 use crate::harness::http;
+use crate::harness::process::Process;
 use crate::harness::server::{Server, ServerPlan};
 use crate::harness::tls::Authority;
 use crate::harness::wait::eventually;
@@ -19,10 +21,15 @@ const GONE: Duration = Duration::from_secs(3);
 
 /// A daemon with a window open on a server, by its default guards but for those that measure this machine's load.
 async fn watching(server: &Server, more: &str) -> Hotshard {
+    watching_by(server, "", more).await
+}
+
+/// The same with more to say of its guards.
+async fn watching_by(server: &Server, guards: &str, more: &str) -> Hotshard {
     let config = format!(
         "[[groups]]\nid = \"orders\"\nendpoints = [\"{}\"]\n[poll]\ninterval = \"1s\"\n[monitor]\nnodes = \"primary\"\nwindow = \"2m\"\n\
          schedule = \"every 1h\"\n[guards]\nsilence_max = \"30s\"\ncpu_max = 10.0\nbehind_max = \"30s\"\n\
-         window_max_without_server_limit = \"2m\"\n[web]\nenable_lifecycle = true\n{more}",
+         window_max_without_server_limit = \"2m\"\n{guards}[web]\nenable_lifecycle = true\n{more}",
         server.address
     );
     let folder = tempfile::TempDir::new().expect("a temporary folder");
@@ -199,4 +206,67 @@ async fn a_watchdog_that_is_killed_or_hangs_is_said_and_replaced() {
     open_window(&daemon, &server).await;
     let another = async || watchdog(&daemon).filter(|another| *another != dog).ok_or("none");
     eventually("there is another", SOON, another).await;
+}
+
+#[tokio::test]
+async fn a_hotshard_that_is_frozen_as_a_whole_is_let_go_if_its_watchdog_is_apart() {
+    let server = Server::redis().start().await;
+    // In a group with its watchdog, as in a service or a container, both stand still.
+    let daemon = watching(&server, "").await;
+    let together = Freezer::new();
+    together.take(daemon.pid());
+    together.take(watchdog(&daemon).expect("it has a watchdog"));
+    together.freeze().await;
+    let (begun, mut client) = (Instant::now(), server.connect().await);
+    while begun.elapsed() < GONE {
+        client.call(&["SET", "a", "1"]).await.expect("an answer");
+    }
+    assert_eq!(monitors(&server).await, 1, "only the server's own limit would end it");
+    together.thaw();
+    daemon.stop().await;
+    drop(together);
+    eventually("it is gone", SOON, async || match monitors(&server).await {
+        0 => Ok(()),
+        count => Err(count),
+    })
+    .await;
+
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let place = folder.path().join("socket");
+    let arguments = ["watchdog", "--listen"].map(str::to_owned).into_iter();
+    let arguments: Vec<String> = arguments.chain([place.display().to_string()]).collect();
+    let apart = Process::start(
+        "watchdog",
+        env!("CARGO_BIN_EXE_hotshard").as_ref(),
+        &arguments,
+        folder.path(),
+    );
+    let listens = async || {
+        if place.exists() {
+            Ok(())
+        } else {
+            Err(apart.last_words())
+        }
+    };
+    eventually("a watchdog listens", SOON, listens).await;
+    let guards = format!("watchdog_socket = \"{}\"\n", place.display());
+    let daemon = watching_by(&server, &guards, "").await;
+    assert_eq!(watchdog(&daemon), None, "it needs none of its own");
+    let alone = Freezer::new();
+    alone.take(daemon.pid());
+    alone.freeze().await;
+    let (took, _) = load_until_gone(&server).await;
+    assert!(took < GONE, "gone after {took:?}");
+    alone.thaw();
+    assert!(apart.stderr().contains("no sign of life"), "{}", apart.last_words());
+
+    // When the one apart is gone, that is said, and the next window has one of hotshard's own.
+    drop(apart);
+    eventually("it has another", SOON, async || {
+        let _ = http::request(daemon.address, "POST", "/api/v1/groups/orders/windows", &[]).await;
+        watchdog(&daemon).ok_or_else(|| daemon.log())
+    })
+    .await;
+    let log = daemon.stop().await;
+    assert!(log.contains("no watchdog listens at"), "{log}");
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use hotshard::model::{Endpoint, Group, GroupId, GroupKey, Region, Role, Slot};
 use hotshard::node::survey::{Reach, survey};
-use hotshard::node::{Accounts, Credentials, Dialer};
+use hotshard::node::{Accounts, Credentials, Dialer, LinkSettings};
 use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
 
+use crate::cli::{hotshard, told};
 use crate::connecting::{SETTINGS, encrypted, endpoint, login, plain, trusting};
 use crate::harness::cluster::Cluster;
 use crate::harness::figures::Figures;
@@ -230,4 +232,82 @@ async fn no_seed_that_answers_is_an_error_that_names_the_first() {
              check the port and that the server runs"
         )
     );
+}
+
+/// So long nobody would wait for one node that hangs.
+const PATIENT: Duration = Duration::from_secs(60);
+
+fn patient() -> Reach {
+    let settings = LinkSettings {
+        answer_timeout: PATIENT,
+    };
+    Reach {
+        settings,
+        ..reach(plain(), Credentials::none())
+    }
+}
+
+#[tokio::test]
+async fn members_and_seeds_that_hang_delay_nobodys_discovery() {
+    let cluster = Cluster::of(Server::redis()).await;
+    let shards = cluster.shards().await;
+    let hanging = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let silent = hanging.local_addr().expect("it is bound");
+    let silent = Endpoint::new(silent.ip().to_string(), silent.port());
+    // Whoever asks a shard's members one after another meets one of these first.
+    for replica in shards.iter().flat_map(|shard| &shard.replicas) {
+        cluster.servers[*replica].freeze();
+    }
+    let seed = endpoint(&cluster.servers[shards[0].primary]);
+    let group = timeout(PATIENT / 2, found(&patient(), &[silent, seed], None)).await;
+    for replica in shards.iter().flat_map(|shard| &shard.replicas) {
+        cluster.servers[*replica].thaw();
+    }
+    assert_eq!(group.expect("in time").shards.len(), 3);
+}
+
+#[tokio::test]
+async fn replicas_that_hang_are_given_up_at_the_same_time() {
+    let group = Cluster::disabled(Server::redis(), 4).await;
+    let [primary, replicas @ ..] = &group.servers[..] else {
+        panic!("five servers")
+    };
+    replicas.iter().for_each(Server::freeze);
+    let begun = Instant::now();
+    let seeds = [endpoint(primary)];
+    let known = found(&reach(plain(), Credentials::none()), &seeds, None).await;
+    let took = begun.elapsed();
+    replicas.iter().for_each(Server::thaw);
+    assert_eq!(known.nodes().count(), 5);
+    assert!(took < SETTINGS.answer_timeout * 2, "{took:?}");
+}
+
+#[tokio::test]
+async fn groups_whose_seeds_hang_are_asked_side_by_side() {
+    let server = Server::redis().start().await;
+    let hanging = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let silent = hanging.local_addr().expect("it is bound");
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("h.toml");
+    let mut groups = format!(
+        "[poll]\ntimeout = \"3s\"\n[[groups]]\nid = \"near\"\nendpoints = [\"{}\"]\n",
+        server.address
+    );
+    for number in 0..6 {
+        groups += &format!("[[groups]]\nid = \"far-{number}\"\nendpoints = [\"{silent}\"]\n");
+    }
+    std::fs::write(&file, groups).expect("a temporary folder takes a file");
+    for command in [&["endpoints", "-f", "endpoints"][..], &["check", "--connect"]] {
+        let mut command = hotshard(command);
+        command.arg("--config").arg(&file);
+        let begun = Instant::now();
+        let said = tokio::task::spawn_blocking(move || told(&mut command))
+            .await
+            .expect("it ends");
+        let took = begun.elapsed();
+        assert!(said.contains(&server.address.to_string()), "{said}");
+        assert_eq!(said.matches("did not answer").count(), 6, "{said}");
+        // One after another they would take 18 seconds.
+        assert!(took < Duration::from_secs(12), "{took:?}: {said}");
+    }
 }

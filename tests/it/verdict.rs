@@ -82,6 +82,7 @@ fn plan(stage: &Stage, settings: &Settings, seed: u64) -> Plan {
         guards: settings.guards.clone(),
         searches: Vec::new(),
         discovery_interval: settings.discovery.interval,
+        log_dropped: Default::default(),
         reading: window::Reading {
             commands: CommandTables::default(),
             patterns: PatternSettings::default(),

@@ -96,7 +96,7 @@ impl<'a> Window<'a> {
         self
     }
 
-    async fn open(&self) -> Result<OpenWindow, NoWindow> {
+    pub(crate) async fn open(&self) -> Result<OpenWindow, NoWindow> {
         let here = match self.by {
             Some(proxy) => Endpoint::new(proxy.ip().to_string(), proxy.port()),
             None => endpoint(self.server),
@@ -169,7 +169,7 @@ pub(crate) async fn read(window: OpenWindow) -> ClosedWindow {
 }
 
 /// Nothing that reads MONITOR is left on the server.
-async fn check_gone(server: &Server) {
+pub(crate) async fn check_gone(server: &Server) {
     let gone = async || {
         let clients = server.call(&["CLIENT", "LIST"]).await.text();
         match clients.lines().find(|line| line.contains(" flags=O ")) {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, bail};
 use tokio::task::JoinSet;
 
-use super::super::found::{FoundGroup, find};
+use super::super::found::{FoundGroup, find, side_by_side};
 use crate::analysis::info::{Engine, Reading};
 use crate::cli::print;
 use crate::config::Settings;
@@ -14,7 +14,11 @@ use crate::metrics::snapshot::Sources;
 use crate::model::{Endpoint, Role};
 use crate::node::rights::{Generation, Tried, try_all};
 use crate::node::survey::Reach;
-use crate::node::{LinkError, ServerLimit, probe, sources};
+use crate::node::{LinkError, ToldLimit, probe, sources};
+
+/// Of a cache that has no nodes to see.
+const SERVERLESS: &str = "a serverless cache: INFO is all it offers; without MONITOR there are no windows, so its load is watched and no \
+                          cause is named";
 
 /// What was met.
 #[derive(Debug, Default)]
@@ -32,7 +36,8 @@ struct Told {
     sources: Sources,
     /// `None` where the server has no ACL.
     rights: Option<Tried>,
-    limit: ServerLimit,
+    /// `None` of a serverless cache, on which no window is opened.
+    limit: Option<ToldLimit>,
 }
 
 /// Tries all nodes of all groups, and prints what they tell.
@@ -58,17 +63,21 @@ impl Met {
 
 async fn every_group(settings: &Settings) -> anyhow::Result<Met> {
     print("\nNodes:\n")?;
+    let answers = side_by_side(find(settings).await?, async |found| match found {
+        Ok(found) => Ok(every_node(&found).await),
+        Err(text) => Err(text),
+    });
     let mut met = Met::default();
-    for found in find(settings).await? {
-        let found = match found {
-            Ok(found) => found,
+    for group in answers.await {
+        let nodes = match group {
+            Ok(nodes) => nodes,
             Err(text) => {
                 print(format!("  {text}\n"))?;
                 (met.tried, met.failed) = (met.tried + 1, met.failed + 1);
                 continue;
             }
         };
-        for (place, endpoint, answer) in every_node(&found).await {
+        for (place, endpoint, answer) in nodes {
             met.tried += 1;
             print(match answer {
                 Ok(told) => {
@@ -127,7 +136,10 @@ async fn ask(reach: &Reach, endpoint: &Endpoint, serverless: bool) -> Result<Tol
         engine,
         sources,
         rights,
-        limit: reach.server_limit(&link).await?,
+        limit: match serverless {
+            true => None,
+            false => Some(reach.server_limit(&link).await?),
+        },
     })
 }
 
@@ -148,7 +160,13 @@ impl Told {
         if let Some(rights) = &self.rights {
             let _ = writeln!(text, "    {}", show_rights(rights));
         }
-        let _ = writeln!(text, "    {}", self.limit);
+        let Some(ToldLimit { limit, untold }) = &self.limit else {
+            return text + "    " + SERVERLESS + "\n";
+        };
+        let _ = writeln!(text, "    {limit}");
+        if let Some(reason) = untold {
+            let _ = writeln!(text, "    its parameter group could not be asked for: {reason}");
+        }
         text
     }
 }

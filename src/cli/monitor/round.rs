@@ -17,6 +17,7 @@ use crate::analysis::tally::TallySettings;
 use crate::analysis::veil::Veil;
 use crate::archive::{Archive, RawLogs};
 use crate::cli::found::FoundGroup;
+use crate::cli::log;
 use crate::config::Settings;
 use crate::engine::clock::Clock;
 use crate::engine::command::{Command, Instruction};
@@ -152,6 +153,7 @@ impl Round {
                 live,
                 watchdog,
             },
+            log_dropped: log::dropped(),
         }
     }
 }

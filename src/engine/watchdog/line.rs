@@ -1,16 +1,23 @@
 //! The line between hotshard and its watchdog: short messages, whole and in order, one of which carries a socket. It never waits for
 //! the other side to listen, and it ends when the other side does.
 
+use std::fs::{self, Permissions};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::retry_on_intr;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, recvmsg, sendmsg,
+    socket_with, socketpair,
 };
+
+/// How many lines may wait to be taken.
+const WAITING_MAX: i32 = 16;
 
 /// Every message: its kind, the number of a stream, and milliseconds.
 const LENGTH: usize = 13;
@@ -62,6 +69,39 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
         SocketFlags::CLOEXEC,
         None,
     )?)
+}
+
+/// A place where lines are taken, for this user alone. What a dead process left there is put away.
+pub(super) fn place(path: &Path) -> io::Result<OwnedFd> {
+    if dial(path).is_ok() {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let place = socket()?;
+    bind(&place, &SocketAddrUnix::new(path)?)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    listen(&place, WAITING_MAX)?;
+    Ok(place)
+}
+
+/// The next line that somebody opens there.
+pub(super) fn take(place: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(retry_on_intr(|| accept_with(place, SocketFlags::CLOEXEC))?)
+}
+
+/// A line to whoever takes them there.
+pub(super) fn dial(path: &Path) -> io::Result<OwnedFd> {
+    let line = socket()?;
+    connect(&line, &SocketAddrUnix::new(path)?)?;
+    Ok(line)
+}
+
+fn socket() -> io::Result<OwnedFd> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+    Ok(socket_with(family, kind, SocketFlags::CLOEXEC, None)?)
 }
 
 /// Says one thing; it fails where the other side is gone or has long not listened.

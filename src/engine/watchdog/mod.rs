@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use line::Word;
-pub use process::stand_by;
+pub use process::{serve, stand_by};
 pub use pulse::Pulse;
 
 use crate::node::Socket;
@@ -51,7 +51,8 @@ struct Kennel {
 
 #[derive(Debug)]
 struct Running {
-    child: Child,
+    /// `None` of a watchdog that was started apart.
+    child: Option<Child>,
     line: OwnedFd,
     /// When it last heard from us.
     heard: Option<Instant>,
@@ -84,10 +85,12 @@ impl Watchdog {
         Ok(Self::run_by(program, arguments))
     }
 
-    /// Starts it, unless it runs. Without it windows are open all the same: they have their guards.
-    pub async fn start(&self) {
+    /// Sees to it that one listens: one that was started apart, if there is a place to find it, or else a process of ours. Without any,
+    /// windows are open all the same: they have their guards.
+    pub async fn start(&self, apart: Option<&Path>) {
         let Some(kennel) = self.0.clone() else { return };
-        let started = tokio::task::spawn_blocking(move || kennel.start());
+        let apart = apart.map(Path::to_owned);
+        let started = tokio::task::spawn_blocking(move || kennel.start(apart.as_deref()));
         match started.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(
@@ -110,7 +113,7 @@ impl Watchdog {
     /// The number of its process, while it runs.
     pub fn pid(&self) -> Option<u32> {
         let running = self.0.as_ref()?.running();
-        running.as_ref().map(|running| running.child.id())
+        running.as_ref()?.child.as_ref().map(Child::id)
     }
 }
 
@@ -154,15 +157,36 @@ impl Kennel {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self) -> io::Result<()> {
+    fn start(&self, apart: Option<&Path>) -> io::Result<()> {
         let mut running = self.running();
-        if let Some(process) = running.as_mut() {
-            match process.child.try_wait()? {
-                None => return Ok(()),
-                Some(status) => warn!(%status, "the watchdog has ended, another one is started"),
-            }
+        match running.as_mut().map(Running::ended).transpose()?.flatten() {
+            None if running.is_some() => return Ok(()),
+            None => {}
+            Some(why) => warn!("the watchdog has ended ({why}), another one is looked for"),
         }
         *running = None;
+        if let Some(apart) = apart {
+            match line::dial(apart) {
+                Ok(line) => {
+                    *running = Some(Running {
+                        child: None,
+                        line,
+                        heard: None,
+                    });
+                    return Ok(());
+                }
+                Err(error) => warn!(
+                    "no watchdog listens at {} (guards.watchdog_socket): {error}; start one there by `hotshard watchdog --listen`; \
+                     until then one of our own is started, which stands still where all of us do",
+                    apart.display()
+                ),
+            }
+        }
+        *running = Some(self.spawn()?);
+        Ok(())
+    }
+
+    fn spawn(&self) -> io::Result<Running> {
         let (line, theirs) = line::pair()?;
         let child = Command::new(&self.program)
             .arg0("hotshard")
@@ -175,12 +199,11 @@ impl Kennel {
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .spawn()?;
-        *running = Some(Running {
-            child,
+        Ok(Running {
+            child: Some(child),
             line,
             heard: None,
-        });
-        Ok(())
+        })
     }
 
     fn share(&self, socket: &Socket, patience: Duration) -> Option<u64> {
@@ -215,10 +238,25 @@ impl Kennel {
     }
 }
 
+impl Running {
+    /// Why nobody listens any more, if that is so.
+    fn ended(&mut self) -> io::Result<Option<String>> {
+        match &mut self.child {
+            Some(child) => Ok(child.try_wait()?.map(|status| status.to_string())),
+            // One that was started apart says nothing, but a line that leads nowhere refuses a word.
+            None => Ok(line::send(self.line.as_fd(), Word::Alive, None)
+                .err()
+                .map(|error| error.to_string())),
+        }
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // It ends by itself when the line does; one that is stopped wouldn't, and must not be waited for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }

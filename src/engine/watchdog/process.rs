@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,6 +16,9 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::line::{self, Word};
+
+/// How many processes one watchdog serves.
+const SERVED_MAX: usize = 64;
 
 /// Listens to this end of the line until the other is gone, and then ends what is still open.
 pub fn stand_by(line: impl AsFd) -> io::Result<()> {
@@ -37,6 +44,27 @@ pub fn stand_by(line: impl AsFd) -> io::Result<()> {
                 return Err(error);
             }
         }
+    }
+}
+
+/// Takes lines at this place, each of them on a thread of its own: a watchdog that was started apart, for as many hotshards as come.
+pub fn serve(place: &Path) -> io::Result<()> {
+    let listening = line::place(place)?;
+    let served = Arc::new(AtomicUsize::new(0));
+    loop {
+        let line = line::take(listening.as_fd())?;
+        if served.fetch_add(1, Ordering::Relaxed) >= SERVED_MAX {
+            served.fetch_sub(1, Ordering::Relaxed);
+            warn!("the watchdog serves {SERVED_MAX} processes already; another one was turned away");
+            continue;
+        }
+        let serving = Arc::clone(&served);
+        thread::Builder::new().name("hotshard-line".into()).spawn(move || {
+            if let Err(error) = stand_by(line) {
+                warn!("a line to the watchdog broke: {error}");
+            }
+            serving.fetch_sub(1, Ordering::Relaxed);
+        })?;
     }
 }
 

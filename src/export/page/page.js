@@ -298,9 +298,9 @@ function seen(window, shard) {
 function caution(window) {
   if (!window) return "";
   const { reads, writes } = window.coverage;
-  if (reads != null && reads < 0.5) return "It saw too few of the reads to name a cause: the rest went to other nodes.";
-  if (writes != null && writes < 0.5) return "It saw too few of the writes to name a cause.";
-  return "";
+  const low = [reads, writes].some((seen) => seen != null && seen < 0.5);
+  // What would show more is the server's to say: it knows where the rest went.
+  return low ? "It " + (window.coverage_hint ?? "saw little of the traffic") + ". Of what it doesn't see it names no cause." : "";
 }
 function drawFact(fact, text, low) { write(fact.value, text); mark(fact.value, "data-low", low ? "" : null); }
 function drawList(items, entries, key) {

@@ -58,6 +58,12 @@ pub(super) const METRICS: &[Metric] = &[
         "When the oldest window in the archive ended, since the epoch.",
         Own(|snapshot| snapshot.archive.as_ref().and_then(|archive| archive.oldest.figure())),
     ),
+    counter(
+        "log_dropped_lines_total",
+        Unit::Count("line"),
+        "Lines of the log that were dropped because nobody read standard error.",
+        Own(|snapshot| snapshot.log_dropped.figure()),
+    ),
     gauge(
         "paused",
         Unit::Flag,

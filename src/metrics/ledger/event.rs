@@ -99,6 +99,8 @@ pub enum Event {
         /// Whether it was taken.
         successful: bool,
     },
+    /// So many lines of the log were dropped since hotshard began.
+    LogDropped(u64),
     /// The archive was asked how it is.
     Archived(ArchiveSnapshot),
     /// Time went by.

@@ -108,6 +108,7 @@ pub struct Ledger {
     paused: bool,
     last_reload_successful: bool,
     archive: Option<ArchiveSnapshot>,
+    log_dropped: u64,
 }
 
 impl Ledger {
@@ -119,6 +120,7 @@ impl Ledger {
             paused: false,
             last_reload_successful: true,
             archive: None,
+            log_dropped: 0,
         }
     }
 
@@ -191,6 +193,7 @@ impl Ledger {
             }
             Event::Paused(paused) => self.paused = *paused,
             Event::Reloaded { successful } => self.last_reload_successful = *successful,
+            Event::LogDropped(lines) => self.log_dropped = *lines,
             Event::Archived(archive) => self.archive = Some(archive.clone()),
             Event::Tick(at) => self
                 .groups
@@ -208,6 +211,7 @@ impl Ledger {
             paused: self.paused,
             last_reload_successful: self.last_reload_successful,
             archive: self.archive.clone(),
+            log_dropped: self.log_dropped,
         }
     }
 

@@ -31,11 +31,20 @@ pub(crate) struct Member {
     pub role: Option<&'static str>,
 }
 
+/// Whether clients speak to a group as to a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Disabled,
+    /// On the way from the one to the other: either kind of client is answered.
+    Compatible,
+    Enabled,
+}
+
 /// One replication group as AWS would describe it.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplicationGroup {
     pub id: String,
-    pub cluster_mode: bool,
+    pub mode: Mode,
     pub tls: bool,
     pub shards: Vec<(String, Vec<Member>)>,
 }
@@ -227,15 +236,11 @@ async fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<String> 
 }
 
 fn group_xml(group: &ReplicationGroup) -> String {
-    let ReplicationGroup {
-        id,
-        cluster_mode,
-        tls,
-        shards,
-    } = group;
+    let ReplicationGroup { id, mode, tls, shards } = group;
+    let (enabled, word) = (*mode == Mode::Enabled, format!("{mode:?}").to_lowercase());
     let mut text = format!(
         "<ReplicationGroup><ReplicationGroupId>{id}</ReplicationGroupId><Status>available</Status><Engine>redis</Engine>\
-         <ClusterEnabled>{cluster_mode}</ClusterEnabled><TransitEncryptionEnabled>{tls}</TransitEncryptionEnabled>\
+         <ClusterEnabled>{enabled}</ClusterEnabled><ClusterMode>{word}</ClusterMode><TransitEncryptionEnabled>{tls}</TransitEncryptionEnabled>\
          <ARN>arn:aws:elasticache:{REGION}:1:replicationgroup:{id}</ARN><NodeGroups>"
     );
     for (shard, members) in shards {

@@ -47,6 +47,40 @@ impl Cluster {
             cluster_mode: true,
         };
         cluster.form(replicas);
+        cluster.is_formed(shards, replicas).await;
+        cluster
+    }
+
+    /// One shard that is a cluster, as a cache on its way between the modes is; the primary is the first server.
+    pub(crate) async fn of_one_shard(plan: ServerPlan, replicas: usize) -> Self {
+        let cluster = Self {
+            servers: start(&plan.clustered(), 1 + replicas).await,
+            cluster_mode: true,
+        };
+        let primary = &cluster.servers[0];
+        primary
+            .call(&["CLUSTER", "ADDSLOTSRANGE", "0", &SLOT_LAST.to_string()])
+            .await;
+        let name = primary.call(&["CLUSTER", "MYID"]).await.text();
+        let (port, bus) = (primary.address.port().to_string(), primary.bus_port().to_string());
+        for replica in &cluster.servers[1..] {
+            replica.call(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
+            eventually("a replica knows its primary", FORMING_DEADLINE, async || match replica
+                .try_call(&["CLUSTER", "REPLICATE", &name])
+                .await
+            {
+                Ok(Value::Simple(_)) => Ok(()),
+                other => Err(other),
+            })
+            .await;
+        }
+        cluster.is_formed(1, replicas).await;
+        cluster
+    }
+
+    /// Waits until all nodes agree, and replicas have what their primaries have.
+    async fn is_formed(&self, shards: usize, replicas: usize) {
+        let cluster = self;
         for server in &cluster.servers {
             let agreed = async || match server.call(&["CLUSTER", "INFO"]).await.text() {
                 text if text.contains("cluster_state:ok") => Ok(()),
@@ -62,7 +96,6 @@ impl Cluster {
         for shard in eventually("each shard has its replicas", FORMING_DEADLINE, complete).await {
             cluster.linked(&shard).await;
         }
-        cluster
     }
 
     /// One primary with replicas, cluster mode disabled; the primary is the first server.

@@ -9,6 +9,7 @@ pub(crate) mod browser;
 pub(crate) mod cluster;
 pub(crate) mod collector;
 pub(crate) mod figures;
+pub(crate) mod freezer;
 pub(crate) mod hotshard;
 pub(crate) mod http;
 pub(crate) mod moto;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::aws::PARAMETER_GROUP;
 use super::process::Process;
 use super::tools::tool;
 use super::wait::eventually;
@@ -19,6 +20,7 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Script {
     places: BTreeMap<String, SocketAddr>,
     calls: Vec<Value>,
+    limits: BTreeMap<String, String>,
     policies: Vec<Value>,
 }
 
@@ -26,6 +28,11 @@ impl Script {
     /// The node of this cache cluster is there.
     pub(crate) fn place(&mut self, cluster: &str, address: SocketAddr) {
         self.places.insert(cluster.to_owned(), address);
+    }
+
+    /// The parameter group of every cache bounds a client's output buffer so.
+    pub(crate) fn limit(&mut self, bytes: u64) {
+        self.limits.insert(PARAMETER_GROUP.to_owned(), bytes.to_string());
     }
 
     /// A call of boto3, made in this region.
@@ -48,7 +55,8 @@ impl Script {
         let places: BTreeMap<&String, (String, u16)> = places
             .map(|(cluster, address)| (cluster, (address.ip().to_string(), address.port())))
             .collect();
-        let text = json!({ "places": places, "calls": self.calls, "policies": self.policies }).to_string();
+        let text = json!({ "places": places, "calls": self.calls, "limits": self.limits, "policies": self.policies })
+            .to_string();
         // It is read while it is written, so it changes at once.
         let part = path.with_extension("part");
         std::fs::write(&part, text).expect("a temporary folder takes a file");

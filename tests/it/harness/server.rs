@@ -113,7 +113,7 @@ impl ServerPlan {
             account: self.account,
             authority: self.authority,
             folder,
-            _ports: ports,
+            ports,
         };
         server.answers().await;
         server
@@ -182,7 +182,7 @@ pub(crate) struct Server {
     again: (&'static str, Vec<String>),
     // Dropped after the process.
     folder: TempDir,
-    _ports: (Port, Option<Port>),
+    ports: (Port, Option<Port>),
 }
 
 impl Server {
@@ -334,6 +334,12 @@ impl Server {
 
     pub(super) async fn try_call(&self, command: &[&str]) -> std::io::Result<Value> {
         self.connect_from(Ipv4Addr::LOCALHOST.into()).await?.call(command).await
+    }
+
+    /// Where the other members of its cluster reach it.
+    pub(super) fn bus_port(&self) -> u16 {
+        let (_, bus) = &self.ports;
+        bus.as_ref().map_or(self.address.port() + 10_000, Port::number)
     }
 
     pub(super) fn authority(&self) -> Option<&Arc<Authority>> {

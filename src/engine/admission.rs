@@ -1,0 +1,154 @@
+//! Whether a node gets a window: a guard asks it twice, half a second apart, before the stream is opened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tracing::{debug, info};
+
+use super::clock::Clock;
+use super::eye::Eye;
+use super::guard::History;
+use super::hearing::CLIENTS_LISTED_MAX;
+use super::poller::Watched;
+use super::precheck::{Candidate, Refusal, admit};
+use super::progress::Progress;
+use super::round::WindowPlan;
+use super::settings::GuardSettings;
+use super::siblings::{Observed, Siblings};
+use super::warden::Warden;
+use crate::analysis::info::Reading;
+use crate::analysis::keyspec::Commands;
+use crate::node::{ClientLine, CommandTables, Link, LinkError, ServerLimit};
+
+/// Between the two looks before a window: long enough for rates, short enough for a round.
+const FIRST_SPAN: Duration = Duration::from_millis(500);
+
+/// Why a node gets no window.
+#[derive(Debug, thiserror::Error)]
+pub enum Unguarded {
+    /// The guard can't reach the node.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The node isn't fit for a window.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl Unguarded {
+    /// The metric label.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Link(error) => error.kind(),
+            Self::Refused(refusal) => refusal.kind(),
+        }
+    }
+}
+
+/// What a guard lets pass.
+#[derive(Debug)]
+pub struct Admission {
+    /// The guard itself.
+    pub warden: Warden,
+    /// How long the window may last.
+    pub duration: Duration,
+    /// Whether the server bounds by itself what it holds for us.
+    pub bounded: bool,
+    /// Where replication comes from, as MONITOR will show it.
+    pub masters: Vec<String>,
+    /// The commands that the node knows.
+    pub commands: Arc<Commands>,
+    /// Where our own other connections come from, as MONITOR will show them.
+    pub ours: Vec<String>,
+    /// For the reader.
+    pub progress: Arc<Progress>,
+}
+
+/// Asks the node whether a window may be opened.
+pub async fn ask(
+    plan: WindowPlan,
+    watched: Watched,
+    settings: GuardSettings,
+    (clock, tables): (Clock, CommandTables),
+) -> Result<Admission, Unguarded> {
+    let link = watched.reach.link(&watched.endpoint).await?;
+    let mut siblings = Siblings::connect(&watched.reach, &plan.siblings).await;
+    let progress = Arc::new(Progress::default());
+    let began = Instant::now();
+    let eye = Eye {
+        link: &link,
+        began,
+        clock,
+        progress: &progress,
+    };
+    let before = eye.look(None, &siblings).await?;
+    let rest = sleep(FIRST_SPAN);
+    let limit = watched.reach.server_limit(&link).await?.limit;
+    let masters = link.client_list_masters().await?;
+    let can_be_watched = link.version().lists_clients_by_id();
+    let ours = match can_be_watched {
+        true => link.own_addresses().await?,
+        false => Vec::new(),
+    };
+    let clients = list_clients(&link, &before.reading).await?;
+    let monitor = clients.iter().flatten().find(|client| client.monitors());
+    let other_monitor = monitor.map(|client| client.address.clone());
+    let commands = tables.of(&link, before.reading.engine.as_ref()).await?;
+    let commands = commands.unwrap_or_else(Commands::builtin);
+    rest.await;
+    let after = eye.look(None, &siblings).await?;
+    let history = History::new(after.clone());
+    let candidate = Candidate {
+        can_be_watched,
+        before,
+        after,
+        other_monitor,
+        limit,
+    };
+    let duration = admit(&candidate, plan.duration, &settings)?;
+    tell_limit(&plan, limit, duration);
+    let observed = Observed {
+        link: &link,
+        sources: plan.sources,
+        clock,
+    };
+    siblings.open(observed, &commands, clients).await;
+    let masters = masters.into_iter().map(|client| client.address).collect();
+    let warden = Warden {
+        plan,
+        watched,
+        settings,
+        clock,
+        link,
+        siblings,
+        began,
+        history,
+        progress: Arc::clone(&progress),
+    };
+    Ok(Admission {
+        warden,
+        duration,
+        bounded: limit.is_bounded(),
+        masters,
+        commands,
+        ours,
+        progress,
+    })
+}
+
+/// All clients, if there are few.
+async fn list_clients(link: &Link, reading: &Reading) -> Result<Option<Vec<ClientLine>>, LinkError> {
+    if reading.connected_clients.is_none_or(|count| count > CLIENTS_LISTED_MAX) {
+        return Ok(None);
+    }
+    link.client_list().await.map(Some)
+}
+
+fn tell_limit(plan: &WindowPlan, limit: ServerLimit, duration: Duration) {
+    let WindowPlan { group, shard, node, .. } = plan;
+    if limit.is_bounded() {
+        debug!(%group, %shard, %node, "{limit}");
+    } else {
+        info!(%group, %shard, %node, ?duration, wanted = ?plan.duration, "{limit}; until then windows are short");
+    }
+}
