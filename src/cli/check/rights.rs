@@ -1,5 +1,6 @@
 //! The least rights that hotshard needs, ready to be pasted.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -29,9 +30,10 @@ pub(super) fn describe(settings: &Settings, generations: &[Generation]) -> Strin
 /// What AWS must allow whoever runs hotshard; `None` where it isn't asked.
 fn policy(settings: &Settings) -> Option<Value> {
     let mut statements: Vec<Value> = Vec::new();
+    let mut said: HashSet<String> = HashSet::new();
     let mut allow = |actions: Value, resources: Value| {
         let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": resources });
-        if !statements.contains(&statement) {
+        if said.insert(statement.to_string()) {
             statements.push(statement);
         }
     };
