@@ -76,6 +76,8 @@ pub struct Progress {
     /// Where the stream's client comes from, as MONITOR prints it; known from the first look on.
     address: OnceLock<String>,
     behind_micros: AtomicU64,
+    /// The same as the last look found it.
+    behind_seen: AtomicU64,
     /// What the server's clock shows when ours shows zero.
     server_clock: AtomicI64,
     /// The guard's signs of life.
@@ -110,6 +112,11 @@ impl Progress {
     /// What the server held for us at the guard's last look.
     pub fn buffered(&self) -> Bytes {
         Bytes(self.buffered.load(Ordering::Relaxed))
+    }
+
+    /// How far the stream was behind at the guard's last look.
+    pub fn behind(&self) -> Duration {
+        Duration::from_micros(self.behind_seen.load(Ordering::Relaxed))
     }
 
     /// Where the stream's client comes from, as MONITOR prints it, once that is known.
@@ -456,6 +463,9 @@ impl Eye<'_> {
         if let Some(client) = &sight.client {
             self.progress.address.get_or_init(|| client.address.clone());
         }
+        // Told once: a stream in which nothing comes is not behind.
+        let behind = self.progress.behind_micros.swap(0, Ordering::Relaxed);
+        self.progress.behind_seen.store(behind, Ordering::Relaxed);
         Ok(Look {
             at: self.began.elapsed(),
             reading,
@@ -463,8 +473,7 @@ impl Eye<'_> {
             buffer: sight.client.map(|client| client.output_memory),
             primary_offset,
             read: Bytes(self.progress.read.load(Ordering::Relaxed)),
-            // Told once: a stream in which nothing comes is not behind.
-            behind: Duration::from_micros(self.progress.behind_micros.swap(0, Ordering::Relaxed)),
+            behind: Duration::from_micros(behind),
             strained: self.progress.strain.lasted(),
         })
     }

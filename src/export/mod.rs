@@ -5,6 +5,7 @@ mod exposition;
 mod fabricated;
 pub mod http;
 mod label;
+pub mod open;
 pub mod otlp;
 mod page;
 pub mod prometheus;
