@@ -1,28 +1,47 @@
 """Holds the description of the API to the standard, and a running hotshard to the description.
 
-api.py URL GROUP fetches the description from there, validates it, asks every route that reads for what is known (GROUP stands for the
-id) and for what isn't there, and compares each answer with what is described: status, content type, and JSON by its schema. It prints
-the routes it asked, one a line.
+api.py URL GROUP CONFIGURATION fetches the description from there, validates it, asks every route for what is known (GROUP stands for
+the id), for what isn't there, for nonsense, and under the name of a stranger, and compares each answer with what is described: status,
+content type, and JSON by its schema; the events of a stream, too. CONFIGURATION is the file hotshard reads again, and is broken at the
+end. It prints what it asked, a method and a route a line.
 """
 
 import json
 import sys
+import time
 import urllib.error
 import urllib.request
 
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+STREAM = "text/event-stream"
 
-def ask(url):
+
+def ask(method, url, headers=None):
+    request = urllib.request.Request(url, method=method, headers=headers or {})
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=20) as answer:
             kind = answer.headers.get_content_type()
-            # A stream never ends; its first line says enough.
-            body = answer.readline() if kind == "text/event-stream" else answer.read()
+            # A stream never ends.
+            body = b"" if method == "HEAD" else events(answer) if kind == STREAM else answer.read()
             return answer.status, kind, body
     except urllib.error.HTTPError as error:
         return error.code, error.headers.get_content_type(), error.read()
+
+
+def events(stream):
+    """The first event of each name, once there is one that tells of a window."""
+    found, name, deadline = {}, None, time.monotonic() + 60
+    while not (found.get("groups") and found.get("windows") and json.loads(found["windows"])["windows"]):
+        assert time.monotonic() < deadline, f"no window is told of: {found}"
+        line = stream.readline().decode()
+        assert line, f"the stream ended: {found}"
+        if line.startswith("event:"):
+            name = line.removeprefix("event:").strip()
+        elif line.startswith("data:"):
+            found[name] = line.removeprefix("data:").strip()
+    return found
 
 
 def strict(schema):
@@ -34,37 +53,65 @@ def strict(schema):
     narrow = {name: strict(part) for name, part in schema.items()}
     if isinstance(schema.get("properties"), dict) and "object" in schema.get("type", ""):
         narrow.setdefault("additionalProperties", False)
+        narrow.setdefault("required", list(schema["properties"]))
     return narrow
 
 
-def check(description, path, url):
-    responses = description["paths"][path]["get"]["responses"]
-    status, kind, body = ask(url)
+def hold(description, schema, text):
+    whole = {**strict(schema), "components": strict(description["components"])}
+    Draft202012Validator(whole).validate(json.loads(text))
+
+
+def check(description, method, path, url, headers=None):
+    """The status, if the answer is one of those described."""
+    responses = description["paths"][path][method.lower()]["responses"]
+    status, kind, body = ask(method, url, headers)
     described = responses.get(str(status))
-    assert described, f"{url} answers {status}, which isn't described: {body[:200]}"
-    assert kind in described["content"], f"{url} answers {kind}, which isn't described: {body[:200]}"
+    assert described, f"{method} {url} answers {status}, which isn't described: {body[:200]}"
+    assert kind in described["content"], f"{method} {url} answers {kind}, which isn't described: {body[:200]}"
+    content = described["content"][kind]
     if kind == "application/json":
-        schema = {**strict(described["content"][kind]["schema"]), "components": strict(description["components"])}
-        Draft202012Validator(schema).validate(json.loads(body))
+        hold(description, content["schema"], body)
+    for name, data in body.items() if kind == STREAM else []:
+        schema = content["x-events"].get(name)
+        assert schema, f"{url} tells of {name}, which isn't described"
+        if data:
+            hold(description, schema, data)
     return status
 
 
-def main(base, group):
-    status, _, body = ask(f"{base}/api/openapi.json")
+def main(base, group, configuration):
+    status, _, body = ask("GET", f"{base}/api/openapi.json")
     assert status == 200, body
     description = json.loads(body)
     validate(description)
+
+    def expect(wanted, method, path, names=(group, "1"), headers=None):
+        url = base + path.replace("{id}", names[0]).replace("{n}", names[1])
+        status = check(description, method, path, url, headers)
+        assert status == wanted, f"{method} {url} {headers or ''} answers {status}, not {wanted}"
+
     for path, methods in description["paths"].items():
-        if "get" not in methods:
-            continue
-        status = check(description, path, base + path.replace("{id}", group).replace("{n}", "1"))
-        assert status == 200, f"{path} answers {status}"
+        described = {"parameters"}.isdisjoint(methods) and [method.upper() for method in methods]
+        assert described in (["GET"], ["POST"]), f"{path}: {described}"
+        [method] = described
+        if method == "POST":
+            # Another site's page, in somebody's browser, or one that was led here under a name of its own.
+            for stranger in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}):
+                expect(403, method, path, headers=stranger)
+            expect(200, method, path, headers={"Origin": base})
+        elif "403" in methods["get"]["responses"]:
+            expect(403, method, path, headers={"Host": "evil.example"})
+        expect(200, method, path)
+        if method == "GET":
+            assert ask("HEAD", base + path.replace("{id}", group).replace("{n}", "1"))[0] == 200, f"HEAD {path}"
         if "{" in path:
-            status = check(description, path, base + path.replace("{id}", "none").replace("{n}", "999999"))
-            assert status == 404, f"{path} of what isn't there answers {status}"
-            status = check(description, path, f"{base}{path.replace('{id}', '%ff').replace('{n}', 'x')}")
-            assert status == 400, f"{path} of nonsense answers {status}"
-        print(path)
+            expect(404, method, path, ("none", "999999"))
+            expect(400, method, path, ("%ff", "x"))
+        print(method, path)
+    with open(configuration, "w") as file:
+        file.write("[poll]\nintervall = '1s'\n")
+    expect(409, "POST", "/-/reload")
 
 
 main(*sys.argv[1:])

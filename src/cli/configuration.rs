@@ -44,6 +44,7 @@ pub(super) struct Configuration {
     archive: Option<Archive>,
     lessons: Lessons,
     watchdog: Watchdog,
+    live: Live,
     /// What each group's connections were made from.
     origins: BTreeMap<GroupKey, u64>,
 }
@@ -69,6 +70,7 @@ impl Configuration {
             archive: None,
             lessons: Lessons::default(),
             watchdog,
+            live: Live::default(),
             origins: BTreeMap::new(),
         })
     }
@@ -141,7 +143,7 @@ impl Configuration {
                 clock: Clock::System,
                 archive: self.archive.clone(),
                 raw_logs: None,
-                live: Live::default(),
+                live: self.live.clone(),
                 watchdog: self.watchdog.clone(),
             },
             log_dropped: log::dropped(),

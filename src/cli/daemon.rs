@@ -16,6 +16,7 @@ use super::{Outcome, desk};
 use crate::config::Settings;
 use crate::engine;
 use crate::export::http::{self, Order, Request};
+use crate::export::open::OpenWindows;
 use crate::export::otlp::{Identity, Push, Pusher};
 use crate::metrics::ledger::Ledger;
 use crate::metrics::published::Published;
@@ -37,9 +38,11 @@ pub(super) async fn run(
     let signals = Signals::new().context("cannot listen for signals")?;
     let (plan, settings) = (configuration.plan()?, configuration.settings());
     let ledger = Ledger::new(settings.ledger());
+    let live = plan.reading.live.clone();
     let bound = http::bind(settings.web.clone())
         .await?
-        .keeping(settings.archive.path.clone());
+        .keeping(settings.archive.path.clone())
+        .watching(OpenWindows::seen_by(move || live.open(Instant::now())));
     announce(&bound.addresses())?;
     let (published, shutdown) = (Published::new(), CancellationToken::new());
     let pusher = push(settings, &bound.addresses(), &published).await?;

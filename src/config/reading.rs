@@ -1,5 +1,6 @@
 //! Values becoming settings: read, checked against each other, and every problem noted with its place.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use figment::error::Kind;
@@ -12,6 +13,7 @@ use super::problem::{Place, Problem, refusal};
 use super::{Settings, defaults, plain_values};
 use crate::analysis::veil::KeyNames;
 use crate::archive::Record;
+use crate::model::GroupKey;
 use crate::model::written::show_duration;
 use crate::node::{AuthSettings, Network, Pace, TlsSettings};
 use crate::schedule::Schedule;
@@ -37,29 +39,30 @@ impl Reading<'_> {
             None => Vec::new(),
         };
         let mut groups: Vec<GroupSettings> = Vec::new();
+        let mut keys: BTreeSet<GroupKey> = BTreeSet::new();
         for (position, element) in elements.into_iter().enumerate() {
             let path = ["groups".to_owned(), position.to_string()];
             let Some(group) = self.read::<GroupSettings>(element, &path, &Dict::new()) else {
                 continue;
             };
-            self.check_group(&group, &path, &groups);
+            if !keys.insert(group.key()) {
+                self.refuse(
+                    &extended(&path, "id"),
+                    format!("there are two groups {}; each needs its own id", group.key()),
+                );
+            }
+            self.check_group(&group, &path);
             groups.push(group);
         }
         groups
     }
 
-    fn check_group(&mut self, group: &GroupSettings, path: &[String], others: &[GroupSettings]) {
+    fn check_group(&mut self, group: &GroupSettings, path: &[String]) {
         let id = &group.id;
         if id.as_str().is_empty() {
             self.refuse(
                 &extended(path, "id"),
                 "a group's id is empty; write the replication group's id".into(),
-            );
-        }
-        if others.iter().any(|other| other.key() == group.key()) {
-            self.refuse(
-                &extended(path, "id"),
-                format!("there are two groups {}; each needs its own id", group.key()),
             );
         }
         if let Some(auth) = &group.auth {

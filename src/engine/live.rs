@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::progress::Progress;
 use crate::analysis::window::{ClosedWindow, WindowEnd};
 use crate::archive::Sample;
+use crate::export::open::{Guarded, OpenWindow};
 use crate::model::{Bytes, GroupKey, NodeId, ShardId};
 
 /// The windows of each group's last round. Clones show the same.
@@ -64,10 +65,48 @@ pub enum Stage {
     Refused(String),
 }
 
+impl LiveWindow {
+    /// As others may see it, if its stream is read.
+    fn open(&self, (group, shard): &(GroupKey, ShardId), now: Instant) -> Option<OpenWindow> {
+        let Stage::Open {
+            since,
+            wanted,
+            granted,
+            progress,
+            ..
+        } = &self.stage
+        else {
+            return None;
+        };
+        Some(OpenWindow {
+            group: group.clone(),
+            shard: shard.clone(),
+            node: self.node.clone(),
+            open: now.duration_since(*since),
+            lasts: *granted,
+            wanted: *wanted,
+            commands: progress.commands(),
+            bytes: progress.bytes(),
+            guard: Guarded {
+                server_buffer: progress.buffered(),
+                behind: progress.behind(),
+                strained: progress.strain.lasted(),
+            },
+        })
+    }
+}
+
 impl Live {
     /// All windows, in the order of groups and shards.
     pub fn windows(&self) -> BTreeMap<(GroupKey, ShardId), LiveWindow> {
         self.lock().clone()
+    }
+
+    /// Those whose stream is read at this moment.
+    pub fn open(&self, now: Instant) -> Vec<OpenWindow> {
+        let windows = self.lock();
+        let open = windows.iter().filter_map(|(name, window)| window.open(name, now));
+        open.collect()
     }
 
     pub(super) fn asking(&self, group: &GroupKey, shard: &ShardId, node: &NodeId) {

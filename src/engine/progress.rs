@@ -18,6 +18,8 @@ pub struct Progress {
     /// Where the stream's client comes from, as MONITOR prints it; known from the first look on.
     address: OnceLock<String>,
     behind_micros: AtomicU64,
+    /// The same as the last look found it.
+    behind_seen: AtomicU64,
     /// What the server's clock shows when ours shows zero.
     server_clock: AtomicI64,
     /// The guard's signs of life.
@@ -54,6 +56,11 @@ impl Progress {
         Bytes(self.buffered.load(Ordering::Relaxed))
     }
 
+    /// How far the stream was behind at the guard's last look.
+    pub fn behind(&self) -> Duration {
+        Duration::from_micros(self.behind_seen.load(Ordering::Relaxed))
+    }
+
     /// Where the stream's client comes from, as MONITOR prints it, once that is known.
     pub fn address(&self) -> Option<&str> {
         self.address.get().map(String::as_str)
@@ -76,7 +83,9 @@ impl Progress {
 
     /// How far the stream's last stamp was behind, told once: a stream in which nothing comes is not behind.
     pub(super) fn take_behind(&self) -> Duration {
-        Duration::from_micros(self.behind_micros.swap(0, Ordering::Relaxed))
+        let behind = self.behind_micros.swap(0, Ordering::Relaxed);
+        self.behind_seen.store(behind, Ordering::Relaxed);
+        Duration::from_micros(behind)
     }
 
     pub(super) fn set_server_clock(&self, server: Timestamp, ours: Timestamp) {

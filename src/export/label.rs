@@ -31,6 +31,12 @@ pub(super) fn shown(value: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Whether it is shown as it is, and needs no escape of a format's own either.
+pub(super) fn is_plain(value: &str) -> bool {
+    let plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\' | 0x7f);
+    value.len() <= LENGTH_MAX && value.bytes().all(plain)
+}
+
 /// FNV-1a: the same on every machine and after every start, so a cut label keeps its series.
 fn checksum(value: &str) -> u64 {
     value.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {

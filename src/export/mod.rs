@@ -1,10 +1,11 @@
 //! How figures leave: Prometheus, HTTP, the live page. Exporters read the snapshot and nothing else.
 
+mod exposition;
 #[cfg(test)]
 mod fabricated;
 pub mod http;
 mod label;
-mod openmetrics;
+pub mod open;
 pub mod otlp;
 mod page;
 pub mod prometheus;

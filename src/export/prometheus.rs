@@ -2,12 +2,14 @@
 //!
 //! Every page is made afresh from the last snapshot, so a series whose labels are gone is gone. It refuses to know HTTP.
 
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric as Series, MetricFamily, MetricType};
-use prometheus::{Encoder, Registry, TextEncoder};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::label::shown;
-use super::openmetrics;
+use prometheus::Registry;
+use prometheus::proto::{MetricFamily, MetricType};
+
+use super::exposition::Exposition;
 use crate::metrics::catalog::{self, Kind, Metric};
 use crate::metrics::published::Published;
 
@@ -67,133 +69,69 @@ fn quality(choice: &str) -> f64 {
         .unwrap_or(1.0)
 }
 
-/// Makes pages of metrics.
-#[derive(Clone, Debug)]
+/// Makes pages of metrics. Clones make the same.
+#[derive(Clone)]
 pub struct Pages {
-    registry: Registry,
+    published: Published,
+    /// Figures of the process, which the Prometheus crate reads.
+    process: Registry,
+    /// The catalogue by name.
+    metrics: Arc<[(String, &'static Metric)]>,
+    /// How large the last page was.
+    length: Arc<AtomicUsize>,
 }
 
 impl Pages {
-    /// Pages of what is published, with figures of the process beside it.
+    /// Pages of what is published, with figures of the process behind it.
     pub fn new(published: Published) -> Self {
-        let registry = Registry::new();
-        registry
-            .register(Box::new(Catalogue::new(published)))
-            .expect("the catalogue's names are unique and well formed, which its tests hold");
+        let process = Registry::new();
         #[cfg(target_os = "linux")]
-        registry
+        process
             .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
-            .expect("the names of process metrics don't begin with ours");
-        Self { registry }
+            .expect("nothing else is registered");
+        let named = catalog::all().map(|metric| (metric.full_name(), metric));
+        let sorted: BTreeMap<String, &Metric> = named.collect();
+        Self {
+            published,
+            process,
+            metrics: sorted.into_iter().collect(),
+            length: Arc::default(),
+        }
     }
 
     /// A page of what is known now.
     pub fn page(&self, format: Format) -> Vec<u8> {
-        let mut families = self.registry.gather();
-        for family in &mut families {
-            drop_repeated(family);
+        let snapshot = self.published.load();
+        let expected = self.length.load(Ordering::Relaxed);
+        let mut page = Exposition::new(format, expected + expected / 16 + 4096);
+        for (name, metric) in self.metrics.iter() {
+            page.family(name, metric.kind, metric.help);
+            metric.samples(&snapshot, self.published.exports(), &mut |labels, value| {
+                page.sample(labels, value);
+            });
         }
-        let mut page = Vec::with_capacity(64 * 1024);
-        match format {
-            Format::Text => TextEncoder::new()
-                .encode(&families, &mut page)
-                .expect("no family is empty and writing to memory doesn't fail"),
-            Format::OpenMetrics => openmetrics::encode(&families, &mut page),
+        for family in self.process.gather() {
+            add(&mut page, &family);
         }
+        let page = page.finish();
+        self.length.store(page.len(), Ordering::Relaxed);
         page
     }
 }
 
-/// Two series with the same labels would cost the whole scrape. The registry has sorted them, so they are neighbours.
-fn drop_repeated(family: &mut MetricFamily) {
-    let series = family.mut_metric();
-    if series.windows(2).any(|pair| pair[0].get_label() == pair[1].get_label()) {
-        let mut unique = family.take_metric();
-        unique.dedup_by(|next, kept| next.get_label() == kept.get_label());
-        family.set_metric(unique);
+/// A family that the Prometheus crate has gathered; others than counters and gauges don't occur.
+fn add(page: &mut Exposition, family: &MetricFamily) {
+    let is_counter = family.get_field_type() == MetricType::COUNTER;
+    let kind = if is_counter { Kind::Counter } else { Kind::Gauge };
+    page.family(family.name(), kind, family.help());
+    for series in family.get_metric() {
+        let labels = series.get_label().iter().map(|pair| (pair.name(), pair.value()));
+        let value = match kind {
+            Kind::Counter => series.get_counter().get_value(),
+            Kind::Gauge => series.get_gauge().get_value(),
+        };
+        page.sample(&labels.collect::<Vec<_>>(), value);
     }
-}
-
-/// The catalogue as a collector of the Prometheus crate.
-struct Catalogue {
-    published: Published,
-    descriptions: Vec<Desc>,
-}
-
-impl Catalogue {
-    fn new(published: Published) -> Self {
-        let descriptions = catalog::all()
-            .map(|metric| {
-                let labels = metric.label_names().into_iter().map(str::to_owned).collect();
-                Desc::new(metric.full_name(), metric.help.to_owned(), labels, Default::default())
-                    .expect("names and labels are well formed, which the catalogue's tests hold")
-            })
-            .collect();
-        Self {
-            published,
-            descriptions,
-        }
-    }
-}
-
-impl Collector for Catalogue {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descriptions.iter().collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let snapshot = self.published.load();
-        catalog::all()
-            .filter_map(|metric| {
-                let mut series = Vec::new();
-                metric.samples(&snapshot, self.published.exports(), &mut |labels, value| {
-                    series.push(self::series(metric, labels, value));
-                });
-                family(metric, series)
-            })
-            .collect()
-    }
-}
-
-fn family(metric: &Metric, series: Vec<Series>) -> Option<MetricFamily> {
-    if series.is_empty() {
-        return None;
-    }
-    let mut family = MetricFamily::default();
-    family.set_name(metric.full_name());
-    family.set_help(metric.help.to_owned());
-    family.set_field_type(match metric.kind {
-        Kind::Counter => MetricType::COUNTER,
-        Kind::Gauge => MetricType::GAUGE,
-    });
-    family.set_metric(series);
-    Some(family)
-}
-
-fn series(metric: &Metric, labels: &[(&str, &str)], value: f64) -> Series {
-    let pairs = labels
-        .iter()
-        .map(|&(name, value)| {
-            let mut pair = LabelPair::default();
-            pair.set_name(name.to_owned());
-            pair.set_value(shown(value).into_owned());
-            pair
-        })
-        .collect();
-    let mut series = Series::from_label(pairs);
-    match metric.kind {
-        Kind::Counter => {
-            let mut counter = Counter::default();
-            counter.set_value(value);
-            series.set_counter(counter);
-        }
-        Kind::Gauge => {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value);
-            series.set_gauge(gauge);
-        }
-    }
-    series
 }
 
 #[cfg(test)]

@@ -173,6 +173,6 @@ fn ratio(ratio: Ratio) -> f64 {
 }
 
 /// A number without digits that mean nothing.
-fn short(number: f64) -> f64 {
+pub(super) fn short(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }

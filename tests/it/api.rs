@@ -16,10 +16,11 @@ const DEADLINE: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_is_as_the_description_says() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
-    let archive = folder.path().join("h.db").display().to_string();
-    let often = "demo --shards 3 --poll.interval 1s --monitor.schedule every|2s --monitor.window 1s --archive.path";
+    let [archive, configuration] = ["h.db", "h.toml"].map(|name| folder.path().join(name).display().to_string());
+    std::fs::write(&configuration, "").expect("a temporary folder takes a file");
+    let often = "demo --shards 3 --poll.interval 1s --monitor.schedule every|2s --monitor.window 1s --web.enable-lifecycle true";
     let mut arguments: Vec<String> = often.split(' ').map(|word| word.replace('|', " ")).collect();
-    arguments.push(archive);
+    arguments.extend(["--archive.path", &archive, "--config", &configuration].map(str::to_owned));
     let hotshard = Hotshard::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
     // With a round in the archive and a finding, no part of an answer is empty.
     let full = async || {
@@ -36,7 +37,7 @@ async fn every_answer_is_as_the_description_says() {
     eventually("a round is kept and a cause is found", DEADLINE, full).await;
     let output = Command::new(tool("python"))
         .arg(root().join("tests/api.py"))
-        .args([&format!("http://{}", hotshard.address), "demo"])
+        .args([&format!("http://{}", hotshard.address), "demo", &configuration])
         .output()
         .expect("python starts");
     let (asked, complaint) = (
@@ -44,7 +45,12 @@ async fn every_answer_is_as_the_description_says() {
         String::from_utf8_lossy(&output.stderr),
     );
     assert!(output.status.success(), "{asked}{complaint}");
-    assert_eq!(asked.lines().count(), 12, "every route that reads is asked: {asked}");
+    let count = |method: &str| asked.lines().filter(|line| line.starts_with(method)).count();
+    assert_eq!(
+        (count("GET "), count("POST ")),
+        (12, 4),
+        "every route is asked: {asked}"
+    );
     hotshard.stop().await;
 }
 

@@ -150,6 +150,20 @@ fn groups_that_make_no_sense_are_refused_with_a_sentence_each() {
     );
 }
 
+/// Seconds in a build of the tests; where each group is held against every other, minutes, and the runner's patience ends.
+#[test]
+fn tens_of_thousands_of_groups_are_read() {
+    let group = |number| {
+        format!("[[groups]]\nid = \"g{number}\"\n[groups.auth]\nusername = \"u{number}\"\niam_user = \"u{number}\"\n")
+    };
+    let file: String = (0..20_000).map(group).collect();
+    let told = checked(&file, &[], &[]);
+    for number in [0, 19_999] {
+        assert!(told.contains(&format!("\n  g{number}: the cache")), "{number}");
+        assert!(told.contains(&format!(":user:u{number}\"")), "{number}");
+    }
+}
+
 #[test]
 fn a_group_may_have_its_own_way_in() {
     check(

@@ -11,7 +11,6 @@ use tempfile::TempDir;
 
 use crate::harness::prometheus::promtool;
 use crate::harness::tools::tool;
-use crate::repository::markdown::fences;
 use crate::repository::{read, root, texts};
 
 const CHART: &str = "deploy/helm/hotshard";
@@ -23,20 +22,22 @@ fn every_set_of_values_gives_sound_manifests_and_a_configuration_that_is_accepte
     sets.iter().for_each(|(values, _)| accepted(&root().join(values)));
 }
 
-/// Helm, Kubernetes and hotshard take what these values give.
 fn accepted(values: &Path) {
+    accept(values).unwrap_or_else(|said| panic!("{}: {said}", values.display()));
+}
+
+/// Helm, Kubernetes and hotshard take what these values give; or what one of them said.
+pub(crate) fn accept(values: &Path) -> Result<(), String> {
     let folder = TempDir::new().expect("a temporary folder");
-    render(values, folder.path()).unwrap_or_else(|said| panic!("{}: {said}", values.display()));
+    render(values, folder.path())?;
     let built_in = built_in_manifests(folder.path());
     run(Command::new(tool("python"))
         .args(["-m", "kubernetes_validate", "--strict"])
-        .arg(built_in))
-    .unwrap_or_else(|said| panic!("{}: {said}", values.display()));
+        .arg(built_in))?;
     let config = folder.path().join("hotshard.toml");
     run(Command::new(env!("CARGO_BIN_EXE_hotshard"))
         .args(["check", "--config"])
         .arg(config))
-    .unwrap_or_else(|said| panic!("{}: {said}", values.display()));
 }
 
 #[test]
@@ -57,6 +58,56 @@ fn every_pod_is_confined_and_asked_whether_it_is_well() {
             container["resources"]["requests"]["memory"].is_string(),
             "{}",
             values.display()
+        );
+    }
+}
+
+#[test]
+fn pods_have_the_account_that_aws_knows() {
+    let manifests = manifests(&root().join(CHART).join("ci/most.yaml"));
+    let account = &of_kind(&manifests, "ServiceAccount")[0];
+    let pod = &workload(&manifests)["spec"]["template"]["spec"];
+    assert_eq!(account["metadata"]["name"], pod["serviceAccountName"]);
+    let role = &account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"];
+    assert_eq!(role, "arn:aws:iam::111122223333:role/hotshard");
+}
+
+/// What Helm prints after an installation leads to a pod or a service that the chart has made, and to a port it listens on.
+#[test]
+fn the_notes_lead_to_what_was_installed() {
+    for (values, kind) in [("least", "Service"), ("several", "StatefulSet")] {
+        let folder = TempDir::new().expect("a temporary folder");
+        let values = root().join(CHART).join(format!("ci/{values}.yaml"));
+        render(&values, folder.path()).unwrap_or_else(|said| panic!("{said}"));
+        let notes = std::fs::read_to_string(folder.path().join("NOTES.txt")).expect("they were rendered");
+        let manifests = manifests(&values);
+        let named = of_kind(&manifests, kind);
+        let leads = named
+            .iter()
+            .filter_map(|one| one["metadata"]["name"].as_str())
+            .any(|name| {
+                let target = match kind {
+                    "Service" => format!("service/{name} 9468:9468"),
+                    _ => format!("pod/{name}-0 9468:9468"),
+                };
+                notes.contains(&format!("kubectl --namespace cache port-forward {target}"))
+            });
+        assert!(leads, "{notes}");
+    }
+}
+
+/// What tries the chart isn't part of it.
+#[test]
+fn a_packed_chart_is_without_its_trials() {
+    let ignored = read(Path::new(CHART).join(".helmignore"));
+    let patterns: Vec<&str> = ignored.lines().collect();
+    let tried: Vec<_> = texts(&format!("{CHART}/ci"), &["yaml"]);
+    for (path, _) in tried {
+        let inside = path.strip_prefix(CHART).expect("it lies in the chart");
+        assert!(
+            patterns.iter().any(|pattern| inside.starts_with(pattern)),
+            "{}",
+            path.display()
         );
     }
 }
@@ -196,23 +247,6 @@ fn items(value: &Value) -> &[Value] {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value:?} is no text"))
-}
-
-#[test]
-fn the_values_in_the_manual_are_accepted() {
-    let shown: Vec<String> = texts("docs", &["md"])
-        .iter()
-        .flat_map(|(_, text)| fences(text))
-        .filter(|fence| fence.text.starts_with("# values.yaml\n"))
-        .map(|fence| fence.text)
-        .collect();
-    assert!(!shown.is_empty(), "the manual shows values");
-    for values in shown {
-        let folder = TempDir::new().expect("a temporary folder");
-        let path = folder.path().join("values.yaml");
-        std::fs::write(&path, &values).expect("a temporary folder takes a file");
-        accepted(&path);
-    }
 }
 
 #[test]

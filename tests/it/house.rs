@@ -30,6 +30,8 @@ fn a_dead_link_is_found() {
         found("see [it](../ARCHITECTURE.md#the-cellar)"),
         ["docs/a.md: ../ARCHITECTURE.md#the-cellar"]
     );
+    let badge = |workflow: &str| found(&format!("![tests](../../actions/workflows/{workflow}/badge.svg)"));
+    assert_eq!((badge("ci.yml").len(), badge("cd.yml").len()), (0, 1));
     assert_eq!(
         found("# Here\nsee [it](#here) and [that](#there)"),
         ["docs/a.md: #there"]
@@ -39,6 +41,11 @@ fn a_dead_link_is_found() {
 fn dead_links(path: &Path, text: &str) -> Vec<String> {
     let here = path.parent().expect("a file lies in a folder");
     let leads = |link: &str| {
+        // Beside a repository GitHub shows how its workflows went; it takes the way there from the page.
+        if let Some(workflow) = link.strip_prefix("../../actions/workflows/") {
+            let file = workflow.trim_end_matches("/badge.svg");
+            return root().join(".github/workflows").join(file).exists();
+        }
         let (file, anchor) = link
             .split_once('#')
             .map_or((link, None), |(file, anchor)| (file, Some(anchor)));

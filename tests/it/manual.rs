@@ -123,6 +123,50 @@ fn arguments(command: &clap::Command) -> String {
     }
 }
 
+/// Three badges of the README; the fourth is GitHub's own, of the workflow that runs the tests.
+#[test]
+fn badges_say_what_the_package_says() {
+    let package: toml::Table = read("Cargo.toml").parse().expect("it is TOML");
+    let says = |key: &str| {
+        package["package"][key]
+            .as_str()
+            .expect("the package says it")
+            .to_owned()
+    };
+    for (file, label, value) in [
+        ("version", "version", says("version")),
+        ("rust", "Rust", format!("{} or later", says("rust-version"))),
+        ("licence", "licence", says("license")),
+    ] {
+        let path = format!("docs/images/{file}.svg");
+        expect_test::expect_file![root().join(&path)].assert_eq(&badge(label, &value));
+        assert!(
+            read("README.md").contains(&format!("![{label} {value}]({path})")),
+            "{path}"
+        );
+    }
+}
+
+fn badge(label: &str, value: &str) -> String {
+    // Of a sans serif of 11 pixels, with room on both sides.
+    let width = |text: &str| 12 + 13 * text.chars().count() / 2;
+    let (left, right) = (width(label), width(value));
+    let part = |from: usize, width: usize, colour: &str, text: &str| {
+        let middle = from + width / 2;
+        format!(
+            "<rect x=\"{from}\" width=\"{width}\" height=\"20\" fill=\"{colour}\"/>\n\
+             <text x=\"{middle}\" y=\"14\" fill=\"#fff\" text-anchor=\"middle\">{text}</text>\n"
+        )
+    };
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"20\" role=\"img\" aria-label=\"{label} {value}\" \
+         font-family=\"Verdana, DejaVu Sans, sans-serif\" font-size=\"11\">\n{}{}</svg>\n",
+        left + right,
+        part(0, left, "#4b5563", label),
+        part(left, right, "#0b62c4", value),
+    )
+}
+
 #[test]
 fn every_configuration_in_the_manual_is_accepted() {
     let (mut tried, authority) = (0, Authority::new());

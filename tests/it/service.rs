@@ -117,12 +117,36 @@ fn the_install_script_puts_everything_in_its_place() {
     install();
     let kept = std::fs::read_to_string(&config).expect("it is still there");
     assert!(kept.contains("mine"), "an upgrade took the configuration away");
-    let users = Command::new("systemd-sysusers")
-        .arg("--dry-run")
+}
+
+#[test]
+fn the_units_user_is_created_and_finds_its_folder() {
+    let unit = read("deploy/systemd/hotshard.service");
+    let set = |key: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("the unit sets {key}")).to_owned()
+    };
+    let user = set("User");
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    std::fs::create_dir(folder.path().join("etc")).expect("a temporary folder takes a folder");
+    let created = Command::new("systemd-sysusers")
+        .arg(format!("--root={}", folder.path().display()))
         .arg(root().join("deploy/systemd/hotshard.sysusers.conf"))
         .output()
         .expect("systemd is installed");
-    assert!(users.status.success(), "{}", said(&users));
+    assert!(created.status.success(), "{}", said(&created));
+    let users = std::fs::read_to_string(folder.path().join("etc/passwd")).expect("a user was created");
+    let entry = users.lines().find(|line| line.starts_with(&format!("{user}:")));
+    let home = entry.and_then(|entry| entry.split(':').nth(5));
+    assert_eq!(home, Some(set("WorkingDirectory").as_str()), "{users}");
+    let folders = read("deploy/systemd/hotshard.tmpfiles.conf");
+    let kept: Vec<Vec<&str>> = folders
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let configuration = format!("/etc/{}", set("ConfigurationDirectory"));
+    assert_eq!(kept, [["d", &configuration, "0750", "root", &user, "-"]]);
 }
 
 #[test]
@@ -154,6 +178,40 @@ fn compose_mounts_what_is_there_and_is_understood_by_what_reads_it() {
     accepted(&root().join("deploy/docker/hotshard.toml").display().to_string());
     let prometheus = root().join("deploy/docker/prometheus.yml").display().to_string();
     promtool(&["check", "config", "--syntax-only", &prometheus], "").unwrap_or_else(|said| panic!("{said}"));
+}
+
+/// Every host that the mounted files name is a service, and every path is mounted where it is named.
+#[test]
+fn what_compose_mounts_finds_its_way() {
+    let yaml = |path: &str| -> Value { serde_yaml_ng::from_str(&read(path)).expect("it is YAML") };
+    let compose = yaml("docker-compose.yml");
+    let mounted = |service: &str, path: &str| {
+        let volumes = compose["services"][service]["volumes"].as_sequence();
+        let targets = volumes.into_iter().flatten().filter_map(Value::as_str);
+        let folder = path.trim_end_matches("*.yml");
+        let leads = targets
+            .filter_map(|mount| mount.split(':').nth(1))
+            .any(|target| target.starts_with(folder));
+        assert!(leads, "{service} has nothing at {path}");
+    };
+    let is_service = |address: &Value| {
+        let address = address.as_str().expect("an address");
+        let host = address
+            .trim_start_matches("http://")
+            .split(':')
+            .next()
+            .unwrap_or_default();
+        assert!(!compose["services"][host].is_null(), "there is no service {host}");
+    };
+    let prometheus = yaml("deploy/docker/prometheus.yml");
+    mounted(
+        "prometheus",
+        prometheus["rule_files"][0].as_str().expect("it has rules"),
+    );
+    is_service(&prometheus["scrape_configs"][0]["static_configs"][0]["targets"][0]);
+    is_service(&yaml("deploy/docker/grafana-datasource.yml")["datasources"][0]["url"]);
+    let provider = &yaml("deploy/docker/grafana-dashboards.yml")["providers"][0];
+    mounted("grafana", provider["options"]["path"].as_str().expect("it has a path"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The least rights that hotshard needs, ready to be pasted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
@@ -31,11 +31,11 @@ pub(super) fn describe(settings: &Settings, generations: &[Generation]) -> Strin
 /// What AWS must allow whom; nothing where it isn't asked. Whoever assumes a role needs only that, and the role the rest.
 fn policies(settings: &Settings) -> Vec<(Identity, Value)> {
     let mut policies: BTreeMap<Identity, Vec<Value>> = BTreeMap::new();
+    let mut said: HashSet<(Identity, String)> = HashSet::new();
     let mut allow = |identity: &Identity, actions: Value, resources: Value| {
         let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": resources });
-        let statements = policies.entry(identity.clone()).or_default();
-        if !statements.contains(&statement) {
-            statements.push(statement);
+        if said.insert((identity.clone(), statement.to_string())) {
+            policies.entry(identity.clone()).or_default().push(statement);
         }
     };
     for group in &settings.groups {
@@ -89,7 +89,7 @@ fn policies(settings: &Settings) -> Vec<(Identity, Value)> {
 }
 
 /// Who asks AWS.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Identity {
     profile: Option<String>,
     role: Option<String>,

@@ -1,181 +1,134 @@
-//! Server-sent events: everything that is known, whenever it changes, and a sign of life in between.
+//! Server-sent events: everything that is known, whenever it changes; what open windows see, as long as there are any; and a sign of life.
+
+mod feed;
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::api::problem;
 use super::routes::App;
-use crate::export::view;
-use crate::metrics::published::Published;
-use crate::metrics::snapshot::Snapshot;
+pub(super) use feed::Feed;
+use feed::LISTENERS_MAX;
 
-/// The least time between two changes that are told.
-const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// What is added to that for each shard, since more shards make larger messages.
-const PAUSE_PER_SHARD: Duration = Duration::from_millis(10);
-/// How often a sign of life is sent when nothing changes.
+/// How often a sign of life is sent when nothing else is.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
 /// After what time a browser tries again once it has lost us.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// The document of everything that is known; written once for each snapshot, however many ask for it.
-#[derive(Clone, Debug)]
-pub(super) struct Feed {
-    published: Published,
-    written: Arc<Mutex<Option<Written>>>,
-}
-
-#[derive(Debug)]
-struct Written {
-    of: Arc<Snapshot>,
-    document: Arc<str>,
-}
-
-impl Feed {
-    pub(super) fn new(published: Published) -> Self {
-        Self {
-            published,
-            written: Arc::default(),
-        }
-    }
-
-    /// What is known now, as JSON on one line.
-    pub(super) fn document(&self) -> Arc<str> {
-        let snapshot = self.published.load();
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = &*written
-            && Arc::ptr_eq(&last.of, &snapshot)
-        {
-            return last.document.clone();
-        }
-        let document: Arc<str> = view::document(&snapshot).into();
-        *written = Some(Written {
-            of: snapshot,
-            document: document.clone(),
-        });
-        document
-    }
-
-    fn pause(&self) -> Duration {
-        let shards: usize = self
-            .published
-            .load()
-            .groups
-            .iter()
-            .map(|group| group.shards.len())
-            .sum();
-        PAUSE_MIN.max(PAUSE_PER_SHARD * u32::try_from(shards).unwrap_or(u32::MAX))
-    }
-}
-
 /// `/api/v1/events`
 pub(super) async fn stream(State(app): State<App>) -> Response {
+    let Some(permit) = app.feed.admit() else {
+        let text = format!("{LISTENERS_MAX} listen already; ask /api/v1/groups, or try again later");
+        let after = [(header::RETRY_AFTER, "10")];
+        return (after, problem(StatusCode::SERVICE_UNAVAILABLE, text)).into_response();
+    };
     let no_buffering = [("x-accel-buffering", "no")];
-    (no_buffering, Sse::new(events(app.feed, app.published, app.shutdown))).into_response()
-}
-
-/// Where one client's stream stands.
-struct Listener {
-    feed: Feed,
-    changes: watch::Receiver<Instant>,
-    shutdown: CancellationToken,
-    told: Option<Instant>,
+    let events = events(app.feed, permit, app.shutdown);
+    (no_buffering, Sse::new(events)).into_response()
 }
 
 fn events(
     feed: Feed,
-    published: Published,
+    permit: OwnedSemaphorePermit,
     shutdown: CancellationToken,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    let listener = Listener {
-        feed,
-        changes: published.changes(),
-        shutdown,
-        told: None,
-    };
+    let listener = Listener::new(feed, permit, shutdown);
     stream::unfold(listener, |mut listener| async move {
         let event = listener.next().await?;
         Some((Ok(event), listener))
     })
 }
 
+/// Where one client's stream stands. It is asked for the next event only when the client has taken the last one, so a slow client
+/// misses events rather than piling them up.
+struct Listener {
+    feed: Feed,
+    changes: watch::Receiver<Instant>,
+    shutdown: CancellationToken,
+    /// When everything that is known was told last; never yet.
+    told: Option<Instant>,
+    /// Whether there is something to tell since.
+    is_behind: bool,
+    /// When it was looked whether windows are open, and whether some were.
+    looked: Instant,
+    saw_windows: bool,
+    /// When anything was said last.
+    spoke: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
 impl Listener {
+    fn new(feed: Feed, permit: OwnedSemaphorePermit, shutdown: CancellationToken) -> Self {
+        let now = Instant::now();
+        Self {
+            changes: feed.changes(),
+            feed,
+            shutdown,
+            told: None,
+            is_behind: true,
+            looked: now,
+            saw_windows: false,
+            spoke: now,
+            _permit: permit,
+        }
+    }
+
     async fn next(&mut self) -> Option<Event> {
         let Some(told) = self.told else {
             return Some(self.tell().retry(RETRY));
         };
         let shutdown = self.shutdown.clone();
-        let alive = tokio::time::sleep_until(told + ALIVE_EVERY);
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => None,
-            changed = self.changes.changed() => {
-                changed.ok()?;
-                let pause = tokio::time::sleep_until(told + self.feed.pause());
-                tokio::select! {
-                    () = shutdown.cancelled() => None,
-                    () = pause => Some(self.tell()),
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return None,
+                () = sleep_until(told + self.feed.pause()), if self.is_behind => return Some(self.tell()),
+                changed = self.changes.changed(), if !self.is_behind => {
+                    changed.ok()?;
+                    self.is_behind = true;
                 }
-            }
-            () = alive => {
-                self.told = Some(Instant::now());
-                Some(Event::default().event("alive").data(""))
+                () = sleep_until(self.looked + self.feed.glance_pause()) => {
+                    if let Some(event) = self.look() {
+                        return Some(event);
+                    }
+                }
+                () = sleep_until(self.spoke + ALIVE_EVERY) => {
+                    self.spoke = Instant::now();
+                    return Some(Event::default().event("alive").data(""));
+                }
             }
         }
     }
 
     fn tell(&mut self) -> Event {
         self.changes.mark_unchanged();
-        self.told = Some(Instant::now());
+        self.is_behind = false;
+        self.spoke = Instant::now();
+        self.told = Some(self.spoke);
         Event::default().event("groups").data(self.feed.document())
+    }
+
+    /// What open windows see; once more when the last one has closed, so that nobody goes on showing it.
+    fn look(&mut self) -> Option<Event> {
+        self.looked = Instant::now();
+        let glance = self.feed.glance();
+        let (sees, saw) = (glance.count > 0, self.saw_windows);
+        self.saw_windows = sees;
+        (sees || saw).then(|| {
+            self.spoke = Instant::now();
+            Event::default().event("windows").data(glance.document)
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::StreamExt;
-
-    use super::*;
-    use crate::export::fabricated;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_tells_changes_at_its_own_pace_and_ends_on_shutdown() {
-        let published = Published::new();
-        let shutdown = CancellationToken::new();
-        let feed = Feed::new(published.clone());
-        let mut stream = Box::pin(events(feed.clone(), published.clone(), shutdown.clone()));
-        assert!(stream.next().await.is_some(), "what is known comes at once");
-        let began = Instant::now();
-        for _ in 0..100 {
-            published.store(fabricated::snapshot(1, 300));
-        }
-        assert!(stream.next().await.is_some());
-        assert_eq!(
-            began.elapsed().as_secs(),
-            3,
-            "many changes are one event, later for many shards"
-        );
-        assert!(stream.next().await.is_some());
-        assert_eq!(began.elapsed().as_secs(), 13, "a sign of life when nothing changes");
-        shutdown.cancel();
-        assert!(stream.next().await.is_none());
-    }
-
-    #[test]
-    fn a_document_is_written_once_for_each_snapshot() {
-        let published = Published::new();
-        let feed = Feed::new(published.clone());
-        let (first, second) = (feed.document(), feed.clone().document());
-        assert!(Arc::ptr_eq(&first, &second));
-        published.store(fabricated::snapshot(1, 1));
-        assert_ne!(first, feed.document());
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ pub(super) enum Refusal {
     #[error("user and password, please")]
     Password,
     #[error(
-        "page and API show keys and client addresses and anyone can reach this address; listen on 127.0.0.1, ask for passwords (web.config.file) or set web.allow_unauthenticated"
+        "page and API show keys and client addresses and anyone can reach this address; listen on 127.0.0.1, ask for passwords (web.config.file) or set web.allow_unauthenticated; metrics and health answer everybody"
     )]
     Unauthenticated,
     #[error("this host name is none of ours; set web.external_url to the address you use")]

@@ -15,6 +15,7 @@ use super::order::Order;
 use super::routes::{App, Exposure, router};
 use super::security::{Security, WebConfigError};
 use super::settings::{ListenAddress, WebSettings};
+use crate::export::open::OpenWindows;
 use crate::metrics::published::Published;
 
 /// How long open requests may take to end once we stop.
@@ -45,6 +46,7 @@ pub struct Bound {
     settings: WebSettings,
     security: Security,
     archive: Option<PathBuf>,
+    windows: OpenWindows,
     connections_max: usize,
 }
 
@@ -72,6 +74,7 @@ pub async fn bind(settings: WebSettings) -> Result<Bound, BindError> {
         settings,
         security,
         archive: None,
+        windows: OpenWindows::default(),
         connections_max: CONNECTIONS_MAX,
     })
 }
@@ -102,6 +105,12 @@ impl Bound {
         self
     }
 
+    /// Tells what these windows see while they are open, too.
+    pub fn watching(mut self, windows: OpenWindows) -> Self {
+        self.windows = windows;
+        self
+    }
+
     /// Lets in so many connections at the same time.
     #[cfg(test)]
     pub(super) fn admitting(mut self, connections_max: usize) -> Self {
@@ -119,7 +128,8 @@ impl Bound {
             orders,
             shutdown.clone(),
         )
-        .keeping(self.archive.as_deref());
+        .keeping(self.archive.as_deref())
+        .watching(self.windows);
         let gate = Gate::new(published, self.connections_max);
         let mut accepting = JoinSet::new();
         for (listener, local) in self.listeners {

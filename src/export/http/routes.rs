@@ -26,6 +26,7 @@ use super::rounds::Shelf;
 use super::security::Security;
 use super::settings::{ExternalUrl, WebSettings};
 use super::{api, events, health, rounds};
+use crate::export::open::OpenWindows;
 use crate::export::page;
 use crate::export::prometheus::{Format, Pages};
 use crate::metrics::published::Published;
@@ -64,7 +65,7 @@ impl App {
             settings: Arc::new(settings),
             security,
             pages: Pages::new(published.clone()),
-            feed: Feed::new(published.clone()),
+            feed: Feed::new(published.clone(), OpenWindows::default()),
             published,
             orders,
             shutdown,
@@ -76,6 +77,12 @@ impl App {
     /// With the rounds that are kept in this file.
     pub(super) fn keeping(mut self, archive: Option<&Path>) -> Self {
         self.shelf = Shelf::new(archive);
+        self
+    }
+
+    /// With what these windows see while they are open.
+    pub(super) fn watching(mut self, windows: OpenWindows) -> Self {
+        self.feed = Feed::new(self.published.clone(), windows);
         self
     }
 }

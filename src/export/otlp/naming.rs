@@ -1,20 +1,14 @@
 //! The catalogue's names and units as OpenTelemetry's conventions have them.
 //!
 //! A name loses its unit and `_total`, its first word becomes a namespace, and the unit is UCUM. Prometheus's own translation gives
-//! the catalogue's name back, which a test holds for every entry.
+//! the catalogue's name back, of each of its generations, which a test holds for every entry.
 
 use crate::metrics::catalog::{self, Kind, Metric, Unit};
 
 /// The name of a metric. Where two of the catalogue's would become one, a counter keeps the short name and the others keep their
 /// units: `hotshard.shard.commands` beside `hotshard.shard.commands_per_second`.
 pub(super) fn name(metric: &Metric) -> String {
-    let short = stem(metric);
-    let shared = || catalog::all().any(|other| other.name != metric.name && stem(other) == short);
-    let words = if metric.kind != Kind::Counter && shared() {
-        metric.name
-    } else {
-        short
-    };
+    let words = if keeps_unit(metric) { metric.name } else { stem(metric) };
     match words.split_once('_') {
         Some((namespace, rest)) => format!("hotshard.{namespace}.{rest}"),
         None => format!("hotshard.{words}"),
@@ -30,9 +24,19 @@ pub(super) fn unit(metric: &Metric) -> String {
         Unit::Ratio => "1".to_owned(),
         Unit::Seconds => "s".to_owned(),
         Unit::Bytes => "By".to_owned(),
+        // Prometheus would append `per_second` to a name that has it.
+        Unit::PerSecond(thing) if keeps_unit(metric) => format!("{{{thing}/s}}"),
         Unit::PerSecond(thing) => format!("{{{thing}}}/s"),
+        Unit::BytesPerSecond if keeps_unit(metric) => "{By/s}".to_owned(),
         Unit::BytesPerSecond => "By/s".to_owned(),
     }
+}
+
+/// Whether the name says the unit, too, since without it another would be called the same.
+fn keeps_unit(metric: &Metric) -> bool {
+    let short = stem(metric);
+    let shared = || catalog::all().any(|other| other.name != metric.name && stem(other) == short);
+    metric.kind != Kind::Counter && shared()
 }
 
 /// The name without unit and `_total`.
@@ -49,29 +53,36 @@ fn stem(metric: &Metric) -> &'static str {
     name.strip_suffix(ending).unwrap_or(name)
 }
 
-/// Prometheus's translation as its documentation describes it: what is no letter or digit becomes `_`, units are spelled out
-/// and appended unless the name holds them, annotations in braces are dropped, a gauge with the unit `1` is a ratio, and a
-/// counter ends in `_total`.
+/// Prometheus's translation, of names with suffixes: what is no letter or digit becomes `_`, units are spelled out and appended unless
+/// the name has them, annotations in braces are dropped, a gauge with the unit `1` is a ratio, and a counter ends in `_total`.
 #[cfg(test)]
-pub(super) fn translated(name: &str, unit: &str, kind: Kind) -> String {
-    let mut words: Vec<String> = name
-        .split(|letter: char| !letter.is_ascii_alphanumeric())
-        .map(str::to_owned)
-        .collect();
-    let spelled = |unit: &str| match unit {
-        "s" => "seconds".to_owned(),
-        "By" => "bytes".to_owned(),
-        unit if unit.contains('{') || unit == "1" => String::new(),
-        unit => unit.to_owned(),
-    };
+pub(super) fn translated(name: &str, unit: &str, kind: Kind, prometheus: Translator) -> String {
+    let words = name.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let mut words: Vec<String> = words.filter(|word| !word.is_empty()).map(str::to_owned).collect();
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
-    let main = spelled(main);
-    let per = if per == "s" { "second".to_owned() } else { spelled(per) };
-    if !main.is_empty() && !words.contains(&main) {
-        words.push(main);
+    let is_annotation = |unit: &str| unit.contains(['{', '}']);
+    let main = match main {
+        "s" => "seconds",
+        "By" => "bytes",
+        main if is_annotation(main) || main == "1" => "",
+        main => main,
+    };
+    let per = match per {
+        "s" => "second",
+        per if is_annotation(per) => "",
+        per => per,
+    };
+    let has = |words: &[String], wanted: &str| words.iter().any(|word| word == wanted);
+    if !main.is_empty() && !has(&words, main) {
+        words.push(main.to_owned());
     }
-    if !per.is_empty() && !words.contains(&per) {
-        words.extend(["per".to_owned(), per]);
+    let has_per = match prometheus {
+        Translator::Former => has(&words, per),
+        // Words are looked for one by one, and this is two.
+        Translator::Present => has(&words, &format!("per_{per}")),
+    };
+    if !per.is_empty() && !has_per {
+        words.push(format!("per_{per}"));
     }
     for (applies, ending) in [
         (kind == Kind::Counter, "total"),
@@ -85,6 +96,16 @@ pub(super) fn translated(name: &str, unit: &str, kind: Kind) -> String {
     words.join("_")
 }
 
+/// Which Prometheus translates; they differ in when a name says its rate already.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Translator {
+    /// Prometheus 2, and collectors of that time.
+    Former,
+    /// The library of its own that it uses now, and collectors too.
+    Present,
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -95,12 +116,47 @@ mod tests {
     fn prometheus_translates_every_name_back() {
         for metric in catalog::all() {
             let (name, unit) = (name(metric), unit(metric));
-            assert_eq!(
-                translated(&name, &unit, metric.kind),
-                metric.full_name(),
-                "{name} {unit}"
-            );
+            for prometheus in [Translator::Former, Translator::Present] {
+                let back = translated(&name, &unit, metric.kind, prometheus);
+                assert_eq!(back, metric.full_name(), "{name} {unit} {prometheus:?}");
+            }
         }
+    }
+
+    #[test]
+    fn names_are_translated_as_prometheus_does_it() {
+        let check = |name: &str, unit: &str, kind: Kind, expected: [&str; 2]| {
+            let both = [Translator::Former, Translator::Present];
+            assert_eq!(
+                both.map(|prometheus| translated(name, unit, kind, prometheus)),
+                expected
+            );
+        };
+        // What the tests of Prometheus's own library expect.
+        for (name, unit, kind, expected) in [
+            ("requests", "", Kind::Counter, "requests_total"),
+            ("requests_total", "", Kind::Counter, "requests_total"),
+            ("items", "1", Kind::Counter, "items_total"),
+            ("cpu_usage", "1", Kind::Gauge, "cpu_usage_ratio"),
+            ("cpu_usage_ratio", "1", Kind::Gauge, "cpu_usage_ratio"),
+            ("memory_usage", "By", Kind::Gauge, "memory_usage_bytes"),
+            ("response_time_seconds", "s", Kind::Gauge, "response_time_seconds"),
+            ("requests", "1/s", Kind::Gauge, "requests_per_second"),
+            ("throughput", "By/s", Kind::Gauge, "throughput_bytes_per_second"),
+            ("custom_metric", "{custom}", Kind::Gauge, "custom_metric"),
+            ("custom_metric", "By/{custom}", Kind::Gauge, "custom_metric_bytes"),
+        ] {
+            check(name, unit, kind, [expected; 2]);
+        }
+        // What its source does with a name that says its rate.
+        let gauge = Kind::Gauge;
+        check(
+            "reads_per_second",
+            "{read}/s",
+            gauge,
+            ["reads_per_second", "reads_per_second_per_second"],
+        );
+        check("reads_per_second", "{read/s}", gauge, ["reads_per_second"; 2]);
     }
 
     #[test]
@@ -146,7 +202,7 @@ mod tests {
         check("shard_commands_total", "hotshard.shard.commands {command}");
         check(
             "shard_commands_per_second",
-            "hotshard.shard.commands_per_second {command}/s",
+            "hotshard.shard.commands_per_second {command/s}",
         );
         check("shard_output_bytes_per_second", "hotshard.shard.output By/s");
         check("shard_skew_ratio", "hotshard.shard.skew 1");

@@ -15,7 +15,7 @@ use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::naming;
+use super::naming::{self, Translator};
 use super::{Identity, OtlpSettings, Push, Pusher};
 use crate::export::fabricated;
 use crate::export::prometheus::{Format, Pages};
@@ -99,7 +99,7 @@ fn pushed_series(request: &ExportMetricsServiceRequest) -> Series {
         } else {
             Kind::Gauge
         };
-        let name = naming::translated(&metric.name, &metric.unit, kind);
+        let name = naming::translated(&metric.name, &metric.unit, kind, Translator::Present);
         for point in points {
             let labels = point.attributes.iter().map(text).collect();
             let Some(number_data_point::Value::AsDouble(value)) = point.value else {

@@ -18,7 +18,7 @@ const ROWS = 12;
 const SILENCE = 25000;
 
 const found = (id) => document.getElementById(id);
-const state = { known: null, signal: "commands", signalChosen: false, chosen: null, heard: 0, moved: 0, at: "" };
+const state = { known: null, open: new Map(), signal: "commands", signalChosen: false, chosen: null, heard: 0, moved: 0, at: "" };
 const groups = new Map();
 
 // Numbers
@@ -130,7 +130,9 @@ function drawGroup(card, group, quietFrom, index) {
   if (!card.opened) { card.element.open = hot.length > 0 || index < quietFrom; card.opened = true; }
   write(card.title, group.group);
   const count = group.shards.length;
-  write(card.about, [group.region, count === 1 ? "1 shard" : whole.format(count) + " shards"].filter(Boolean).join(" · "));
+  const open = group.shards.filter((shard) => openOf(card.key, shard.shard)).length;
+  write(card.about, [group.region, count === 1 ? "1 shard" : whole.format(count) + " shards",
+    open ? (open === 1 ? "1 window open" : whole.format(open) + " windows open") : ""].filter(Boolean).join(" · "));
   const worst = hot.some((shard) => hottest(shard).status === "very_hot") ? "very_hot" : hot.length ? "hot" : "quiet";
   mark(card.tally, "data-status", worst);
   write(card.tally, hot.length ? "▲ " + whole.format(hot.length) + " hot" : "none hot");
@@ -195,6 +197,7 @@ function drawRow(card, group, shard) {
     card.rows.set(shard.shard, row);
   }
   const top = hottest(shard);
+  mark(row.element, "data-window", openOf(card.key, shard.shard) ? "" : null);
   mark(row.element, "aria-selected", isChosen(card.key, shard.shard) ? "true" : null);
   mark(row.button, "aria-pressed", isChosen(card.key, shard.shard));
   mark(row.status, "data-status", top.status);
@@ -212,6 +215,27 @@ function drawRow(card, group, shard) {
   }
   write(row.skew, times(top.skew_ratio));
   return row.element;
+}
+
+// Windows that are open
+
+const openOf = (key, shard) => state.open.get(key + "/" + shard);
+function drawLive(window) {
+  detail.live.hidden = !window;
+  if (!window) return;
+  const { open_seconds: open, duration_seconds: lasts, guard } = window;
+  const speed = window.commands_per_second == null ? "" : compact(window.commands_per_second) + "/s now";
+  write(detail.liveText, ["A window is open: " + Math.min(open, lasts).toFixed(0) + " of " + lasts.toFixed(0) + " s",
+    compact(window.commands) + " commands", speed, bytes(window.bytes_read) + " read"].filter(Boolean).join(" · ")
+    + ". Guards are fine: the server holds " + bytes(guard.server_buffer_bytes) + " for it"
+    + (guard.behind_seconds >= 0.05 ? ", the stream is " + guard.behind_seconds.toFixed(1) + " s behind" : "") + ".");
+  mark(detail.live, "title", window.node);
+  detail.liveBar.style.width = Math.min(1, lasts > 0 ? open / lasts : 1) * 100 + "%";
+}
+function takeOpen(text) {
+  state.heard = Date.now();
+  state.open = new Map(JSON.parse(text).windows.map((window) => [keyOf(window) + "/" + window.shard, window]));
+  draw();
 }
 
 // The chosen shard
@@ -253,6 +277,8 @@ function buildDetail() {
   detail.where = made("span"); detail.follow = made("button", { class: "follow", type: "button", text: "Follow the hottest" });
   detail.follow.addEventListener("click", () => { state.chosen = null; chosenNow = undefined; draw(); });
   detail.facts = { reads: fact("Reads seen"), writes: fact("Writes seen"), complete: fact("Complete"), keys: fact("Distinct keys") };
+  detail.liveText = made("p"); detail.liveBar = made("i");
+  detail.live = made("div", { class: "live", hidden: "" }, detail.liveText, made("div", { class: "meter", "aria-hidden": "true" }, detail.liveBar));
   detail.seen = made("p", { class: "seen" }); detail.caution = made("p", { class: "caution" });
   detail.lists = Object.fromEntries(LISTS.map(([name, , title]) => [name, list(title)]));
   detail.nodes = made("tbody");
@@ -260,7 +286,7 @@ function buildDetail() {
   detail.window = made("div", {}, patterns.element, sent.element, keys.element,
     made("div", { class: "pair" }, commands.element, clients.element, slots.element));
   found("detail").append(
-    made("h2", {}, detail.name, detail.status), made("p", { class: "where" }, detail.where, detail.follow), detail.seen,
+    made("h2", {}, detail.name, detail.status), made("p", { class: "where" }, detail.where, detail.follow), detail.live, detail.seen,
     made("dl", { class: "facts" }, ...Object.values(detail.facts).flatMap((fact) => fact.nodes)), detail.caution, detail.window,
     made("h3", { text: "Nodes" }), made("table", { class: "nodes" }, detail.nodes));
 }
@@ -275,7 +301,8 @@ function drawDetail() {
   write(detail.where, group.group + (shard.slots == null ? "" : " · " + whole.format(shard.slots) + " slots"));
   detail.follow.hidden = !state.chosen;
   mark(found("detail"), "data-hot", isHot(shard) ? "" : null);
-  write(detail.seen, window ? seen(window, shard) : shard.windows_open ? "The first window is open now."
+  drawLive(openOf(chosen.key, shard.shard));
+  write(detail.seen, window ? seen(window) : shard.windows_open ? "The first window is open now."
     : "No window yet: signals say how hot it is, a window says why.");
   const low = (ratio) => ratio != null && ratio < 0.5;
   drawFact(detail.facts.reads, percent(window?.coverage.reads), low(window?.coverage.reads));
@@ -288,12 +315,11 @@ function drawDetail() {
   detail.lists.bytes_out.element.hidden = !entries("bytes_out").length;
   place(detail.nodes, shard.nodes.map((node, index) => drawNode(detail.nodes.children[index], node)));
 }
-function seen(window, shard) {
+function seen(window) {
   const age = (Date.parse(state.known.at) - Date.parse(window.ended_at)) / 1000;
-  const now = shard.windows_open ? " Another is open now." : "";
   const end = window.end === "duration" ? "" : " It ended early: " + (ENDS[window.end] ?? window.end) + ".";
   return "Last window: " + compact(window.commands) + " commands in " + window.duration_seconds.toFixed(0) + " s on "
-    + window.role + " " + window.node + ", " + ago(age) + "." + end + now;
+    + window.role + " " + window.node + ", " + ago(age) + "." + end;
 }
 function caution(window) {
   if (!window) return "";
@@ -430,6 +456,7 @@ let closed = false;
 function listen() {
   const events = new EventSource("api/v1/events");
   events.addEventListener("groups", (event) => { closed = false; take(event.data); });
+  events.addEventListener("windows", (event) => { closed = false; takeOpen(event.data); });
   events.addEventListener("alive", () => { closed = false; state.heard = Date.now(); drawConnection(); });
   events.addEventListener("error", () => {
     closed = true;

@@ -1,5 +1,8 @@
 //! One node's account: totals, gauges and rates from its polls.
 
+mod slots;
+mod standing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +11,14 @@ use super::LedgerSettings;
 use super::event::PollAnswer;
 use super::gathered::{Gathered, Pace, Signals};
 use super::totals::{Credit, Totals};
-use crate::analysis::info::Reading;
 use crate::analysis::lag::Lag;
 use crate::analysis::rate::RateWindow;
 use crate::analysis::signal::{Deltas, Observation, step};
-use crate::analysis::slot_stats::{SlotLoad, SlotStats};
+use crate::analysis::slot_stats::SlotLoad;
 use crate::metrics::snapshot::{NodeGauges, NodeSnapshot, Sources};
 use crate::model::{Bytes, Node, Role, Timestamp};
+use slots::Slots;
+use standing::{gauges, start_time};
 
 /// Why no window opens on a node that knows no MONITOR.
 const NO_MONITOR: &str = "no_monitor";
@@ -38,7 +42,7 @@ pub(super) struct NodeAccount {
     pace: Pace,
     known: Known,
     stands_max: Duration,
-    slots: Option<SlotLook>,
+    slots: Slots,
     gauges: NodeGauges,
     sources: Sources,
     totals: Totals,
@@ -51,15 +55,6 @@ pub(super) struct NodeAccount {
 struct OpenSpan {
     opened: Timestamp,
     closed: Option<Timestamp>,
-}
-
-/// A node's last look at all its slots.
-#[derive(Debug)]
-struct SlotLook {
-    stats: Arc<SlotStats>,
-    /// What each did since the look before, and how long that was.
-    loads: Vec<SlotLoad>,
-    span: Duration,
 }
 
 /// When the last interval ended that told each of a node's figures.
@@ -92,7 +87,7 @@ impl NodeAccount {
             pace: Pace::default(),
             known: Known::default(),
             stands_max: settings.stands_max,
-            slots: None,
+            slots: Slots::default(),
             gauges: NodeGauges::default(),
             sources: Sources::default(),
             totals: Totals::new(settings.limits.errors_max),
@@ -136,12 +131,12 @@ impl NodeAccount {
             Some(Some(deltas)) => self.went_on(at, &deltas),
             Some(None) => {
                 self.begin_again();
-                self.slots = None;
+                self.slots = Slots::default();
                 Contribution::default()
             }
             None => Contribution::default(),
         };
-        answer.slot_stats.iter().for_each(|stats| self.compare_slots(stats));
+        answer.slot_stats.iter().for_each(|stats| self.slots.compare(stats));
         self.windows
             .retain(|window| window.closed.is_none_or(|closed| closed >= at - took));
         self.last = Some(observation);
@@ -277,19 +272,7 @@ impl NodeAccount {
 
     /// What each slot did between the last two looks at all of them.
     pub(super) fn slot_loads(&self) -> &[SlotLoad] {
-        self.slots
-            .as_ref()
-            .filter(|_| !self.is_missing())
-            .map_or(&[], |slots| &slots.loads)
-    }
-
-    fn compare_slots(&mut self, stats: &Arc<SlotStats>) {
-        let earlier = self.slots.take().map(|slots| slots.stats);
-        self.slots = Some(SlotLook {
-            loads: earlier.as_ref().map(|earlier| stats.since(earlier)).unwrap_or_default(),
-            span: earlier.map_or(Duration::ZERO, |earlier| stats.at.since(earlier.at)),
-            stats: Arc::clone(stats),
-        });
+        if self.is_missing() { &[] } else { self.slots.loads() }
     }
 
     /// Uptime comes in whole seconds, so a start is worked out once for each process.
@@ -372,11 +355,7 @@ impl NodeAccount {
             before.cpu = None;
             self.cpu.clear();
         }
-        // Two looks at the slots have been missed.
-        let missed = |slots: &&mut SlotLook| at.since(slots.stats.at) > slots.span * 3;
-        if let Some(slots) = self.slots.as_mut().filter(missed) {
-            slots.loads.clear();
-        }
+        self.slots.forget_old(at);
     }
 
     /// MONITOR's own output can't be told from the clients' while a window is open: the last clean rate stands.
@@ -396,40 +375,4 @@ fn clean(window: &mut RateWindow, (at, span): (Timestamp, Duration), amount: Opt
         }
         None => window.per_second().map(|rate| rate * span.as_secs_f64()),
     }
-}
-
-impl Sources {
-    /// What was found out now replaces what was known.
-    fn update(&mut self, now: Self) {
-        self.monitor = now.monitor.or(self.monitor);
-        self.slot_stats = now.slot_stats.or(self.slot_stats);
-        self.commandlog = now.commandlog.or(self.commandlog);
-        self.client_list = now.client_list.or(self.client_list);
-    }
-}
-
-fn gauges(reading: &Reading, started: Option<Timestamp>) -> NodeGauges {
-    let keyspace = || reading.keyspace.iter().flatten();
-    NodeGauges {
-        start_time: started,
-        memory_used: reading.memory_used,
-        memory_max: reading.memory_max,
-        memory_fragmentation: reading.memory_fragmentation,
-        connected_clients: reading.connected_clients,
-        blocked_clients: reading.blocked_clients,
-        clients_max: reading.clients_max,
-        link_up: reading.replication.link_up,
-        replication_lag: None,
-        replication_lag_seconds: None,
-        keys: keyspace()
-            .map(|(database, keyspace)| (*database, keyspace.keys))
-            .collect(),
-        average_ttl: keyspace()
-            .filter_map(|(database, keyspace)| Some((*database, keyspace.average_ttl?)))
-            .collect(),
-    }
-}
-
-fn start_time(reading: &Reading) -> Option<Timestamp> {
-    Some(reading.server_time? - reading.uptime?)
 }

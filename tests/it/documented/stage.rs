@@ -188,13 +188,23 @@ fn furnish(folder: &Path) {
         "config.yaml",
         &earlier.expect("the page shows the earlier tool's settings").text,
     );
+    // What a page shows under a name of its own.
+    for name in ["prometheus.yml", "alertmanager.yml"] {
+        let shown = fences(&read("docs/getting-started.md"));
+        let shown = shown
+            .into_iter()
+            .find(|fence| fence.text.starts_with(&format!("# {name}\n")));
+        write(name, &shown.expect("the page shows it").text);
+    }
     fs::create_dir_all(folder.join("target/release")).expect("a temporary folder takes a folder");
     fs::create_dir_all(folder.join("bin")).expect("a temporary folder takes a folder");
     let link =
         |program: &Path, name: &str| symlink(program, folder.join(name)).expect("a temporary folder takes a link");
     link(Path::new(env!("CARGO_BIN_EXE_hotshard")), "target/release/hotshard");
     link(Path::new(env!("CARGO_BIN_EXE_hotshard")), "bin/hotshard");
-    link(&tool("redis-cli"), "bin/redis-cli");
+    for program in ["redis-cli", "promtool", "amtool"] {
+        link(&tool(program), &format!("bin/{program}"));
+    }
     // Copied, since a script finds its way from where it lies.
     for part in ["Makefile", "deploy", "dashboards"] {
         succeed(Command::new("cp").arg("-r").arg(root().join(part)).arg(folder));

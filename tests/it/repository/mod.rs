@@ -5,12 +5,20 @@ pub(crate) mod rust_text;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// Folders that are built, fetched or not ours.
 const FOREIGN: &[&str] = &["target", ".git", "node_modules", "reports", "artifacts", "corpus"];
 
+/// Names a copy of the repository that is to be read instead.
+pub(crate) const ELSEWHERE: &str = "HOTSHARD_TEST_REPOSITORY";
+
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let elsewhere = std::env::var_os(ELSEWHERE);
+        elsewhere.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+    });
+    &ROOT
 }
 
 /// A file's text; the path is the repository's.
