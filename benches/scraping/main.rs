@@ -12,6 +12,8 @@ use tokio::time::Instant;
 /// So many that there are 10,000 series.
 const SHARDS: &str = "50";
 const SCRAPES: usize = 200;
+/// Scrapes in a row from which it is told what one takes of CPU.
+const IN_A_ROW: u32 = 500;
 /// Scrapes are spread, so that they meet everything that goes on beside them.
 const PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -37,7 +39,8 @@ fn main() -> anyhow::Result<()> {
     daemon.until("all windows are closed", |page| {
         sum(page, "hotshard_window_active{") == 0.0
     })?;
-    daemon.measure(&mut out)
+    daemon.measure(&mut out)?;
+    daemon.measure_cpu(&mut out)
 }
 
 /// A demo whose windows follow each other without a pause.
@@ -100,6 +103,31 @@ impl Daemon {
             .position(|four| four == b"\r\n\r\n")
             .context("no answer")?;
         Ok(answer.split_off(head + 4))
+    }
+
+    /// What one scrape takes of CPU, while little else happens; what the daemon takes anyway is taken off.
+    fn measure_cpu(&self, out: &mut impl Write) -> anyhow::Result<()> {
+        writeln!(out, "\n| page | CPU of one |\n|---|---|")?;
+        for (format, headers) in FORMATS {
+            let (begun, before) = (Instant::now(), self.cpu_seconds()?);
+            rest(PAUSE * 100);
+            let idle = (self.cpu_seconds()? - before) / begun.elapsed().as_secs_f64();
+            let (begun, before) = (Instant::now(), self.cpu_seconds()?);
+            for _ in 0..IN_A_ROW {
+                self.ask("GET", "/metrics", headers)?;
+            }
+            let taken = self.cpu_seconds()? - before - idle * begun.elapsed().as_secs_f64();
+            writeln!(out, "| {format} | {:.1} ms |", taken / f64::from(IN_A_ROW) * 1e3)?;
+        }
+        Ok(())
+    }
+
+    /// What the daemon took so far, in Linux's hundredths of a second.
+    fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = text.rsplit_once(')').context("the program's name ends")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
     }
 
     fn page(&self) -> anyhow::Result<String> {

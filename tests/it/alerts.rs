@@ -70,6 +70,27 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 }
 
 #[test]
+fn every_cause_has_a_section_that_says_what_to_look_at_and_what_to_do() {
+    let source = read("src/analysis/diagnosis/finding.rs");
+    let (_, arms) = source.split_once("fn kind(self)").expect("a cause has a name");
+    let (arms, _) = arms.split_once("\n    }\n").expect("the function ends");
+    let mut causes: Vec<&str> = arms.split('"').skip(1).step_by(2).collect();
+    let page = read("docs/runbooks/causes.md");
+    let mut explained: Vec<&str> = Vec::new();
+    for section in page.split("\n## ").skip(1) {
+        let name = section.split('`').nth(1).expect("a section names its cause");
+        for heading in ["**Look at**: ", "**Do**: ", "**Resharding**: "] {
+            assert!(section.contains(heading), "{name} doesn't say: {heading}");
+        }
+        explained.push(name);
+    }
+    causes.sort_unstable();
+    explained.sort_unstable();
+    assert!(causes.len() >= 12, "{causes:?}");
+    assert_eq!(explained, causes);
+}
+
+#[test]
 fn every_threshold_is_one_line_and_is_used() {
     let rules = read(RULES);
     let mut defined: Vec<String> = rules_of(&yaml(RULES))
