@@ -38,19 +38,21 @@ fn policies(settings: &Settings) -> Vec<(Identity, Value)> {
             policies.entry(identity.clone()).or_default().push(statement);
         }
     };
+    let by_tags = settings
+        .groups
+        .iter()
+        .filter(|group| is_discovered(group) && !group.tags.is_empty());
+    let choosers: HashSet<Identity> = by_tags
+        .map(|group| Identity::of(&group.access(&settings.discovery)))
+        .collect();
     for group in &settings.groups {
         let (auth, access) = (settings.auth_of(group), group.access(&settings.discovery));
         let identity = Identity::of(&access);
-        let needs = Needs {
-            identity: &identity,
-            groups: &settings.groups,
-            settings,
-        };
         let arn = |service: &str, resource: &str| arn(&access, service, resource);
         let mut asked = false;
-        if needs.discovery(group) {
+        if is_discovered(group) {
             // These list everything there is: AWS takes no other resource for that.
-            allow(&identity, json!(needs.listing()), json!("*"));
+            allow(&identity, json!(listing(choosers.contains(&identity))), json!("*"));
             asked = true;
         }
         if let Some(user) = &auth.iam_user {
@@ -114,32 +116,23 @@ impl fmt::Display for Identity {
     }
 }
 
-/// What all groups together need of one identity.
-struct Needs<'a> {
-    identity: &'a Identity,
-    groups: &'a [GroupSettings],
-    settings: &'a Settings,
+/// Whether AWS is asked for the group's nodes.
+fn is_discovered(group: &GroupSettings) -> bool {
+    matches!(group.members(), Ok(Members::ElastiCache(_)))
 }
 
-impl Needs<'_> {
-    fn discovery(&self, group: &GroupSettings) -> bool {
-        let is_theirs = &Identity::of(&group.access(&self.settings.discovery)) == self.identity;
-        is_theirs && matches!(group.members(), Ok(Members::ElastiCache(_)))
+/// What it takes to list nodes, and to choose them by their tags.
+fn listing(by_tags: bool) -> Vec<&'static str> {
+    let mut actions = vec![
+        "elasticache:DescribeReplicationGroups",
+        "elasticache:DescribeCacheClusters",
+        "elasticache:DescribeServerlessCaches",
+        "elasticache:DescribeCacheParameters",
+    ];
+    if by_tags {
+        actions.push("elasticache:ListTagsForResource");
     }
-
-    fn listing(&self) -> Vec<&'static str> {
-        let mut actions = vec![
-            "elasticache:DescribeReplicationGroups",
-            "elasticache:DescribeCacheClusters",
-            "elasticache:DescribeServerlessCaches",
-            "elasticache:DescribeCacheParameters",
-        ];
-        let by_tags = |group: &&GroupSettings| self.discovery(group) && !group.tags.is_empty();
-        if self.groups.iter().any(|group| by_tags(&group)) {
-            actions.push("elasticache:ListTagsForResource");
-        }
-        actions
-    }
+    actions
 }
 
 /// The ARN of something in the group's region, and in its account as far as a role says which that is.
