@@ -89,6 +89,11 @@ def main(base, group, configuration):
     def expect(wanted, method, path, names=(group, "1"), headers=None):
         url = base + path.replace("{id}", names[0]).replace("{n}", names[1])
         status = check(description, method, path, url, headers)
+        # No round begins while another one's windows are open.
+        patience = time.monotonic() + 30
+        while (status, wanted) == (409, 200) and time.monotonic() < patience:
+            time.sleep(0.2)
+            status = check(description, method, path, url, headers)
         assert status == wanted, f"{method} {url} {headers or ''} answers {status}, not {wanted}"
 
     for path, methods in description["paths"].items():
