@@ -61,7 +61,7 @@ async fn the_page_names_the_hot_shard_and_its_cause() {
         findings.iter().map(cause).any(|cause| named(&cause)),
         "{findings:?}\n{said}"
     );
-    let while_open = browse(&hotshard.address.to_string(), "A window is open: ");
+    let while_open = browse(&format!("http://{}/", hotshard.address), "A window is open: ");
     let said = while_open["said"].as_str().expect("it says something");
     let live = said.lines().find(|line| line.starts_with("A window is open: "));
     let live = live.unwrap_or_else(|| panic!("the page shows what a window sees while it is open: {said}"));
