@@ -92,5 +92,8 @@ async fn the_page_says_what_a_window_could_not_see_and_what_would_show_it() {
         _ = reads.run(&pair) => panic!("the traffic ended first"),
     };
     assert_eq!(page["errors"], Value::Array(Vec::new()), "{page:#}");
+    // It is shown as it is when the text didn't come in time.
+    let said = page["said"].as_str().expect("it says something");
+    assert!(said.contains(hint), "{said}");
     hotshard.stop().await;
 }

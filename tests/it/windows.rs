@@ -577,6 +577,6 @@ async fn a_server_that_bounds_all_clients_together_closes_the_largest_which_is_o
     assert_eq!(evicted, "1", "by its limit, and nobody else's");
 }
 
-async fn monitors(server: &Server) -> bool {
+pub(crate) async fn monitors(server: &Server) -> bool {
     server.call(&["CLIENT", "LIST"]).await.text().contains(" flags=O ")
 }
