@@ -120,6 +120,7 @@ impl Warden {
             end = self.look_until_crossed(id, &mut buffer_peak) => Some(end),
         };
         if let Some(end) = end {
+            progress.pulse.end();
             leash.0.cut();
             self.kill(id, end).await;
         }

@@ -314,7 +314,8 @@ impl OpenWindow {
             let chunk = tokio::select! {
                 biased;
                 end = stopped(stop) => return Some(end),
-                () = sleep_until(self.deadline) => return Some(WindowEnd::Duration),
+                // A reader that was kept from reading may see both at once: the guard was first.
+                () = sleep_until(self.deadline) => return (!self.tap.is_cut()).then_some(WindowEnd::Duration),
                 chunk = self.tap.read() => chunk,
             };
             match chunk {

@@ -231,6 +231,11 @@ impl Tap {
         self.drained
     }
 
+    /// Whether [`Cut::cut`] has ended it.
+    pub fn is_cut(&self) -> bool {
+        self.cut.token.is_cancelled()
+    }
+
     /// A handle that ends this tap from elsewhere.
     pub fn cut(&self) -> Cut {
         self.cut.clone()

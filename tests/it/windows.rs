@@ -423,6 +423,19 @@ async fn a_failover_ends_the_window_at_once() {
 }
 
 #[tokio::test]
+async fn what_the_guard_ended_is_not_put_down_to_the_clock_by_a_reader_that_comes_late() {
+    let pair = Cluster::disabled(bounded(Server::redis()), 1).await;
+    let lasting = Duration::from_secs(4);
+    let window = Window::on(&pair.servers[1], lasting).beside(&pair.servers[0], Role::Primary);
+    let open = window.opened().await;
+    let over = Instant::now() + lasting;
+    pair.servers[1].call(&["REPLICAOF", "NO", "ONE"]).await;
+    check_gone(&pair.servers[1]).await;
+    tokio::time::sleep_until(over).await;
+    assert_eq!(read(open).await.end, WindowEnd::RoleChanged);
+}
+
+#[tokio::test]
 async fn a_server_that_falls_silent_ends_the_window_on_our_side_and_keeps_nothing() {
     let server = bounded(Server::redis()).start().await;
     let window = Window::on(&server, LONG).guarded(|guards| guards.silence_max = Duration::from_secs(1));

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct Pulse {
     began: Instant,
-    /// Microseconds; zero until the first sign.
+    /// Microseconds; zero until the first sign, and after the end.
     last: AtomicU64,
     longest_pause: AtomicU64,
 }
@@ -32,6 +32,12 @@ impl Pulse {
         self.longest_pause.fetch_max(micros(pause), Ordering::Release);
         self.last.store(micros(self.began.elapsed()).max(1), Ordering::Release);
         pause
+    }
+
+    /// The last sign of life: whoever gave them has ended the window, and what follows is no pause.
+    pub fn end(&self) {
+        self.beat();
+        self.last.store(0, Ordering::Release);
     }
 
     /// The longest time without a sign of life, this moment's included.
@@ -74,5 +80,8 @@ mod tests {
             (pulse.beat(), pulse.longest_pause()),
             (Duration::from_millis(300), Duration::from_secs(7))
         );
+        pulse.end();
+        advance(Duration::from_secs(60)).await;
+        assert_eq!(pulse.longest_pause(), Duration::from_secs(7), "it has ended");
     }
 }
