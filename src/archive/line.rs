@@ -23,14 +23,23 @@ pub(super) struct Row<'line> {
     /// The first key, as printed.
     pub(super) key: Option<Key<'line>>,
     /// The arguments after the command and the line itself, if they are to be kept.
-    pub(super) texts: Option<(String, String)>,
+    pub(super) texts: Option<Box<(String, String)>>,
 }
 
 /// A command's name, in upper case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Command {
     Known(CommandId),
     Other(Arc<str>),
+}
+
+impl Command {
+    pub(super) fn name(&self, commands: &Commands) -> Arc<str> {
+        match self {
+            Self::Known(id) => (&*commands.get(*id).name).into(),
+            Self::Other(name) => Arc::clone(name),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +97,7 @@ impl<'window> Reader<'window> {
         });
         let texts = self
             .with_texts
-            .then(|| (quoted(arguments.skip(1)), text(trimmed(raw)).into_owned()));
+            .then(|| Box::new((quoted(arguments.skip(1)), text(trimmed(raw)).into_owned())));
         Some(Row {
             at: i64::try_from(line.time.0).ok()?,
             client,
