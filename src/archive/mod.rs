@@ -11,6 +11,7 @@ mod filter;
 mod lessons;
 mod line;
 mod names;
+mod numbers;
 mod past;
 mod query;
 mod raw_log;

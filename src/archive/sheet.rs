@@ -3,23 +3,20 @@
 //! Pure, so that the lines of one window can be read while those of another are written. It refuses to know where they go.
 
 use std::borrow::Cow;
-use std::hash::Hash;
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
-use super::line::{Reader, Row};
+use super::line::{Met, Reader, Row, text};
+use super::numbers::Numbers;
 use super::settings::Record;
 use super::store::{Drawn, Reading};
-use crate::analysis::keyspec::Commands;
 use crate::analysis::pattern::{Normaliser, PatternId};
 
 /// The lines of one window.
 #[derive(Debug)]
 pub(super) struct Sheet<'drawn> {
     /// One after the other, as their lines lie.
-    pub(super) chunks: Vec<Chunk>,
+    pub(super) chunks: Vec<Chunk<'drawn>>,
     pub(super) lines: Vec<KeptLine>,
     /// Whom the lines are from.
     pub(super) clients: Vec<Cow<'drawn, str>>,
@@ -29,8 +26,8 @@ pub(super) struct Sheet<'drawn> {
 
 /// Lines of one command and one pattern.
 #[derive(Debug)]
-pub(super) struct Chunk {
-    pub(super) command: Arc<str>,
+pub(super) struct Chunk<'drawn> {
+    pub(super) command: Cow<'drawn, str>,
     /// `None` if the lines have no key.
     pub(super) pattern: Option<Arc<str>>,
     /// When the first was executed, in microseconds since the epoch, by the server's clock.
@@ -56,11 +53,13 @@ pub(super) struct KeptLine {
 /// Where a line belongs: the derived order is the one in which lines lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    command: u32,
-    pattern: Option<u32>,
+    chunk: (u32, u32),
     at: i64,
     row: usize,
 }
+
+/// The pattern's number of lines without a key.
+const NO_PATTERN: u32 = 0;
 
 impl<'drawn> Sheet<'drawn> {
     /// Reads what was drawn of a window.
@@ -72,7 +71,7 @@ impl<'drawn> Sheet<'drawn> {
         let lines = &drawn.sample.lines;
         let mut rows: Vec<Row<'drawn>> = Vec::with_capacity(lines.len());
         rows.extend(lines.iter().filter_map(|line| reader.read(line)));
-        Self::of_rows(rows, &drawn.commands, &reader.patterns)
+        Self::of_rows(rows, reader.finish())
     }
 
     /// The first key of one of its lines.
@@ -80,12 +79,13 @@ impl<'drawn> Sheet<'drawn> {
         line.key.clone().map(|key| &self.keys[key])
     }
 
-    fn of_rows(mut rows: Vec<Row<'drawn>>, commands: &Commands, patterns: &Normaliser) -> Self {
-        let (mut of_commands, mut of_patterns, mut of_clients) =
-            (Numbers::default(), PatternNumbers::default(), Numbers::default());
+    fn of_rows(mut rows: Vec<Row<'drawn>>, met: Met<'drawn>) -> Self {
+        let patterns = Patterns::of(&met.patterns);
         let placed = rows.iter().enumerate().map(|(place, row)| Place {
-            command: of_commands.of(&row.command),
-            pattern: row.key.as_ref().map(|key| of_patterns.of(key.pattern, patterns)),
+            chunk: (
+                row.command,
+                row.key.as_ref().map_or(NO_PATTERN, |key| patterns.number(key.pattern)),
+            ),
             at: row.at,
             row: place,
         });
@@ -93,23 +93,27 @@ impl<'drawn> Sheet<'drawn> {
         // The sample has lost the order of the stream; two lines of one microsecond may change places.
         order.sort_unstable();
         let (mut chunks, mut lines, mut keys) = (Vec::new(), Vec::with_capacity(rows.len()), String::new());
-        for chunk in order.chunk_by(|one, next| (one.command, one.pattern) == (next.command, next.pattern)) {
-            let first = chunk[0];
+        for chunk in order.chunk_by(|one, next| one.chunk == next.chunk) {
+            let Place {
+                chunk: (command, pattern),
+                at: began,
+                ..
+            } = chunk[0];
             chunks.push(Chunk {
-                command: of_commands.name(first.command).name(commands),
-                pattern: first.pattern.map(|pattern| of_patterns.by_name.name(pattern).clone()),
-                began: first.at,
+                command: met.commands[command as usize].clone(),
+                pattern: patterns.name(pattern),
+                began,
                 length: chunk.len(),
             });
             lines.extend(chunk.iter().map(|place| {
                 let row = &mut rows[place.row];
                 KeptLine {
-                    at: row.at - first.at,
-                    client: of_clients.of(&row.client),
+                    at: row.at - began,
+                    client: row.client,
                     port: row.port,
                     key: row.key.as_ref().map(|key| {
                         let begins = keys.len();
-                        keys.push_str(&patterns.kept_key(&key.text, key.pattern));
+                        keys.push_str(&met.patterns.kept_key(&text(key.text), key.pattern));
                         begins..keys.len()
                     }),
                     texts: row.texts.take(),
@@ -119,65 +123,39 @@ impl<'drawn> Sheet<'drawn> {
         Self {
             chunks,
             lines,
-            clients: of_clients.names,
+            clients: met.clients,
             keys,
         }
     }
 }
 
-/// Numbers, from zero, for what occurs again and again in one window.
+/// The names of all patterns. Under a veil several patterns have one name, and then one number: their lines must not lie apart.
 #[derive(Debug)]
-struct Numbers<Name> {
-    known: HashMap<Name, u32, foldhash::fast::RandomState>,
-    names: Vec<Name>,
+struct Patterns {
+    names: Vec<Option<Arc<str>>>,
+    numbers: Vec<u32>,
 }
 
-impl<Name> Default for Numbers<Name> {
-    fn default() -> Self {
+impl Patterns {
+    fn of(patterns: &Normaliser) -> Self {
+        let mut names = Numbers::default();
+        names.of(None);
+        let numbers = patterns
+            .ids()
+            .map(|id| names.of(Some(patterns.name(id).into())))
+            .collect();
         Self {
-            known: HashMap::default(),
-            names: Vec::new(),
+            names: names.into_names().collect(),
+            numbers,
         }
     }
-}
 
-impl<Name: Clone + Eq + Hash> Numbers<Name> {
-    fn of(&mut self, name: &Name) -> u32 {
-        if let Some(number) = self.known.get(name) {
-            return *number;
-        }
-        // No window has four thousand million names: its sample is far smaller.
-        let number = self.names.len() as u32;
-        self.known.insert(name.clone(), number);
-        self.names.push(name.clone());
-        number
+    fn number(&self, id: PatternId) -> u32 {
+        self.numbers[id.index()]
     }
 
-    fn name(&self, number: u32) -> &Name {
-        &self.names[number as usize]
-    }
-}
-
-/// Numbers of patterns. Under a veil several have one name, and then one number: their lines must not lie apart.
-#[derive(Debug, Default)]
-struct PatternNumbers {
-    by_name: Numbers<Arc<str>>,
-    by_id: Vec<Option<u32>>,
-}
-
-impl PatternNumbers {
-    fn of(&mut self, id: PatternId, patterns: &Normaliser) -> u32 {
-        if self.by_id.len() <= id.index() {
-            self.by_id.resize(patterns.len().max(id.index() + 1), None);
-        }
-        match self.by_id[id.index()] {
-            Some(number) => number,
-            None => {
-                let number = self.by_name.of(&patterns.name(id).into());
-                self.by_id[id.index()] = Some(number);
-                number
-            }
-        }
+    fn name(&self, number: u32) -> Option<Arc<str>> {
+        self.names[number as usize].clone()
     }
 }
 

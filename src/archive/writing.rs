@@ -158,7 +158,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn chunks(&mut self, window: i64, mut first: i64, chunks: &[Chunk]) -> rusqlite::Result<()> {
+    fn chunks(&mut self, window: i64, mut first: i64, chunks: &[Chunk<'_>]) -> rusqlite::Result<()> {
         let mut statement = self.transaction.prepare_cached(
             "INSERT INTO chunks (window, command, pattern, first, last, began) VALUES (?, ?, ?, ?, ?, ?)",
         )?;
