@@ -1,10 +1,10 @@
 //! From a line as MONITOR printed it to the row that is kept of it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::numbers::Numbers;
 use crate::analysis::keyspec::{CommandId, Commands, Keys, Walk};
 use crate::analysis::line::{Arguments, Line, Source};
 use crate::analysis::pattern::{Normaliser, PatternId};
@@ -16,102 +16,127 @@ use crate::analysis::window::Rejection;
 pub(super) struct Row<'line> {
     /// Microseconds since the epoch, by the server's clock.
     pub(super) at: i64,
-    /// Without the port.
-    pub(super) client: Cow<'line, str>,
+    /// Its number among the clients.
+    pub(super) client: u32,
     pub(super) port: Option<u16>,
-    pub(super) command: Command,
-    /// The first key, as printed.
+    /// Its number among the commands.
+    pub(super) command: u32,
+    /// The first key.
     pub(super) key: Option<Key<'line>>,
     /// The arguments after the command and the line itself, if they are to be kept.
-    pub(super) texts: Option<(String, String)>,
-}
-
-/// A command's name, in upper case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Command {
-    Known(CommandId),
-    Other(Arc<str>),
+    pub(super) texts: Option<Box<(String, String)>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key<'line> {
-    pub(super) text: Cow<'line, str>,
+    /// As printed.
+    pub(super) text: &'line [u8],
     pub(super) pattern: PatternId,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Command {
+    Known(CommandId),
+    /// One that the server doesn't have, in upper case.
+    Other(Vec<u8>),
 }
 
 /// No more of a key is kept.
 const KEY_MAX: usize = 4096;
 
 /// Reads the lines of one window.
-pub(super) struct Reader<'window> {
-    pub(super) commands: &'window Commands,
-    pub(super) upkeep: &'window Upkeep,
-    pub(super) patterns: Normaliser,
-    pub(super) with_texts: bool,
+#[derive(Debug)]
+pub(super) struct Reader<'drawn> {
+    table: &'drawn Commands,
+    upkeep: &'drawn Upkeep,
+    patterns: Normaliser,
+    with_texts: bool,
     /// Commands by their names as clients spell them.
-    spelled: HashMap<Box<[u8]>, CommandId, foldhash::fast::RandomState>,
+    spelled: HashMap<&'drawn [u8], (CommandId, u32), foldhash::fast::RandomState>,
+    commands: Numbers<Command>,
+    /// Clients without their ports.
+    clients: Numbers<&'drawn [u8]>,
 }
 
-impl<'window> Reader<'window> {
-    pub(super) fn new(
-        commands: &'window Commands,
-        upkeep: &'window Upkeep,
-        patterns: Normaliser,
-        with_texts: bool,
-    ) -> Self {
+/// The names that the numbers of rows stand for.
+#[derive(Debug)]
+pub(super) struct Met<'drawn> {
+    /// In upper case.
+    pub(super) commands: Vec<Cow<'drawn, str>>,
+    pub(super) clients: Vec<Cow<'drawn, str>>,
+    pub(super) patterns: Normaliser,
+}
+
+impl<'drawn> Reader<'drawn> {
+    pub(super) fn new(table: &'drawn Commands, upkeep: &'drawn Upkeep, patterns: Normaliser, with_texts: bool) -> Self {
         Self {
-            commands,
+            table,
             upkeep,
             patterns,
             with_texts,
             spelled: HashMap::default(),
+            commands: Numbers::default(),
+            clients: Numbers::default(),
         }
     }
 
     /// Reads a line, perhaps one whose end was cut off; `None` if it isn't one of MONITOR's, or no load of anybody's.
-    pub(super) fn read<'line>(&mut self, raw: &'line [u8]) -> Option<Row<'line>> {
+    pub(super) fn read(&mut self, raw: &'drawn [u8]) -> Option<Row<'drawn>> {
         let line = Line::parse(raw).ok()?;
+        let at = i64::try_from(line.time.0).ok()?;
         let arguments = line.arguments.clone();
         let printed = arguments.clone().next()?.ok()?;
         if self.upkeep.holds(line.printed_source, printed) {
             return None;
         }
-        let (client, port) = address(line.printed_source, line.source);
-        let command = self.resolve(printed, &arguments);
-        let key = command.and_then(|id| first_key(arguments.clone(), &self.commands.get(id).keys));
+        let (host, port) = address(line.printed_source, line.source);
+        let (known, command) = self.command(printed, &arguments);
+        let key = known.and_then(|id| first_key(arguments.clone(), &self.table.get(id).keys));
         let key = key.map(|key| {
-            let key = &key[..key.len().min(KEY_MAX)];
-            Key {
-                text: text(key),
-                pattern: self.patterns.classify(key, line.time),
-            }
+            let text = &key[..key.len().min(KEY_MAX)];
+            let pattern = self.patterns.classify(text, line.time);
+            Key { text, pattern }
         });
         let texts = self
             .with_texts
-            .then(|| (quoted(arguments.skip(1)), text(trimmed(raw)).into_owned()));
+            .then(|| Box::new((quoted(arguments.skip(1)), text(trimmed(raw)).into_owned())));
         Some(Row {
-            at: i64::try_from(line.time.0).ok()?,
-            client,
+            at,
+            client: self.clients.of(host),
             port,
-            command: match command {
-                Some(id) => Command::Known(id),
-                None => Command::Other(text(&printed.to_ascii_uppercase()).into()),
-            },
+            command,
             key,
             texts,
         })
     }
 
-    fn resolve(&mut self, printed: &[u8], arguments: &Arguments<'_>) -> Option<CommandId> {
-        if let Some(id) = self.spelled.get(printed) {
-            return Some(*id);
+    /// No more lines.
+    pub(super) fn finish(self) -> Met<'drawn> {
+        let name = |command| match command {
+            Command::Known(id) => Cow::Borrowed(&*self.table.get(id).name),
+            Command::Other(name) => Cow::Owned(text(&name).into_owned()),
+        };
+        Met {
+            commands: self.commands.into_names().map(name).collect(),
+            clients: self.clients.into_names().map(text).collect(),
+            patterns: self.patterns,
         }
-        let id = self.commands.resolve(arguments.clone().map_while(Result::ok))?;
+    }
+
+    /// Which command it is, and its number.
+    fn command(&mut self, printed: &'drawn [u8], arguments: &Arguments<'_>) -> (Option<CommandId>, u32) {
+        if let Some((id, number)) = self.spelled.get(printed) {
+            return (Some(*id), *number);
+        }
+        let Some(id) = self.table.resolve(arguments.clone().map_while(Result::ok)) else {
+            return (None, self.commands.of(Command::Other(printed.to_ascii_uppercase())));
+        };
+        let number = self.commands.of(Command::Known(id));
         // Which command a container's is stands in the next argument.
-        if !self.commands.get(id).name.contains('|') && !self.commands.get(id).container {
-            self.spelled.insert(printed.into(), id);
+        if !self.table.get(id).name.contains('|') && !self.table.get(id).container {
+            self.spelled.insert(printed, (id, number));
         }
-        Some(id)
+        (Some(id), number)
     }
 }
 
@@ -121,14 +146,14 @@ fn trimmed(raw: &[u8]) -> &[u8] {
 }
 
 /// What stands between the database and `]`, with the port apart.
-fn address<'line>(printed: &'line [u8], source: Source<'line>) -> (Cow<'line, str>, Option<u16>) {
+fn address<'line>(printed: &'line [u8], source: Source<'line>) -> (&'line [u8], Option<u16>) {
     let Source::Client(host) = source else {
-        return (text(printed), None);
+        return (printed, None);
     };
     let port = printed
         .get(host.len() + 1..)
         .and_then(|port| std::str::from_utf8(port).ok());
-    (text(host), port.and_then(|port| port.parse().ok()))
+    (host, port.and_then(|port| port.parse().ok()))
 }
 
 fn first_key<'line>(arguments: Arguments<'line>, keys: &Keys) -> Option<&'line [u8]> {
@@ -161,7 +186,7 @@ fn quoted<'line>(arguments: impl Iterator<Item = Result<&'line [u8], Rejection>>
 }
 
 /// MONITOR prints ASCII; whatever else comes is shown as well as it goes.
-fn text(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
@@ -176,22 +201,17 @@ mod tests {
         let mut reader = Reader::new(&commands, &upkeep, patterns, true);
         // The second time, the command's spelling is known.
         assert_eq!(reader.read(line.as_bytes()), reader.read(line.as_bytes()), "{line}");
-        let shown = reader.read(line.as_bytes()).map_or("nothing".to_owned(), |row| {
+        let row = reader.read(line.as_bytes());
+        let met = reader.finish();
+        let shown = row.map_or("nothing".to_owned(), |row| {
             let key = row
                 .key
-                .map(|key| format!("{} as {}", key.text, reader.patterns.name(key.pattern)));
+                .map(|key| format!("{} as {}", text(key.text), met.patterns.name(key.pattern)));
             let port = row.port.map_or(String::new(), |port| format!(" port {port}"));
             let args = row.texts.expect("they were asked for").0;
-            let command = match &row.command {
-                Command::Known(id) => &commands.get(*id).name,
-                Command::Other(name) => name,
-            };
-            format!(
-                "{} {}{port}: {command} {} ({args})",
-                row.at,
-                row.client,
-                key.unwrap_or("-".to_owned())
-            )
+            let (client, command) = (&met.clients[row.client as usize], &met.commands[row.command as usize]);
+            let key = key.unwrap_or("-".to_owned());
+            format!("{} {client}{port}: {command} {key} ({args})", row.at)
         });
         assert_eq!(shown, expected, "{line}");
     }

@@ -3,6 +3,7 @@
 //! Windows come in with their counts and an even sample of their lines; one thread writes them. It refuses to know how windows come
 //! about, and never makes whoever hands them in wait.
 
+mod ahead;
 mod confined;
 mod disk;
 mod elision;
@@ -10,6 +11,7 @@ mod filter;
 mod lessons;
 mod line;
 mod names;
+mod numbers;
 mod past;
 mod query;
 mod raw_log;
@@ -17,7 +19,10 @@ mod retention;
 mod sample;
 mod schema;
 mod settings;
+mod sheet;
 mod store;
+#[cfg(test)]
+mod testing;
 mod trouble;
 mod writer;
 mod writing;

@@ -146,74 +146,20 @@ impl Dictionary {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
     use std::path::Path;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
-    use crate::analysis::keyspec::Commands;
-    use crate::analysis::pattern::{Normaliser, PatternSettings};
-    use crate::analysis::tally::{Tally, TallySettings};
-    use crate::analysis::veil::Veil;
-    use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd};
     use crate::archive::retention::Limits;
-    use crate::archive::{Drawn, Kept, Reading, Record, Sampler, Store};
-    use crate::model::{Bytes, GroupId, GroupKey, Region, Role};
-
-    fn store(path: &Path) -> Store {
-        let reading = Reading {
-            patterns: PatternSettings::default(),
-            veil: Veil::default(),
-            record: Record::Keys,
-            source: "serve",
-            seed: 7,
-        };
-        Store::open(path, reading).expect("it opens")
-    }
+    use crate::archive::{Kept, Store, testing};
+    use crate::model::Bytes;
 
     fn noon(day: u64) -> Timestamp {
         Timestamp((20_000 + day) * MICROS_A_DAY + MICROS_A_DAY / 2)
     }
 
-    /// A window of that day in which these clients ask for a key of this name.
     fn window(day: u64, key: &str, clients: &[&str]) -> Kept {
-        let at = noon(day);
-        let line = |client: &&str| format!("{}.500000 [0 {client}:4000] \"GET\" \"{key}\"\n", at.0 / 1_000_000);
-        let lines: String = clients.iter().map(line).collect();
-        let commands = Commands::builtin();
-        let normaliser = Normaliser::new(&PatternSettings::default(), 7);
-        let mut tally = Tally::new(&TallySettings::default(), Arc::clone(&commands), normaliser, 7);
-        tally.feed(lines.as_bytes());
-        let mut sampler = Sampler::new(NonZeroUsize::MAX, 1024, 7);
-        sampler.feed(lines.as_bytes());
-        let (upkeep, tallied) = (tally.upkeep().clone(), tally.close());
-        let learned = Arc::new(tallied.normaliser().learned());
-        let window = ClosedWindow {
-            group: GroupKey {
-                region: Region::new("eu-central-1"),
-                id: GroupId::new("orders"),
-            },
-            shard: "0001".into(),
-            node: "orders-0001-002".into(),
-            role: Role::Replica,
-            opened: at,
-            closed: Timestamp(at.0 + 10_000_000),
-            end: WindowEnd::Duration,
-            stats: tallied.stats(TallySettings::default().top),
-            completeness: None,
-            coverage: Coverage::default(),
-            server_buffer_peak: None,
-        };
-        Kept {
-            window: Arc::new(window),
-            drawn: Drawn {
-                sample: sampler.finish(),
-                commands,
-                upkeep,
-                learned,
-            },
-        }
+        testing::window(noon(day), key, clients)
     }
 
     fn texts(path: &Path, sql: &str) -> Vec<String> {
@@ -227,7 +173,7 @@ mod tests {
     fn names_leave_with_the_last_day_that_had_them() {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let path = folder.path().join("h.db");
-        let mut store = store(&path);
+        let mut store = Store::open(&path, testing::reading()).expect("it opens");
         let days = [
             window(100, "once", &["10.0.0.1", "10.0.0.2"]),
             window(101, "often", &["10.0.0.2"]),
@@ -263,7 +209,7 @@ mod tests {
     fn names_of_a_file_made_before_stay_as_long_as_its_newest_window() {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let path = folder.path().join("h.db");
-        let mut first = store(&path);
+        let mut first = Store::open(&path, testing::reading()).expect("it opens");
         first
             .keep(&[window(100, "old", &["10.0.0.1"]), window(101, "old", &["10.0.0.2"])])
             .expect("it is written");
@@ -277,7 +223,7 @@ mod tests {
             .expect("it is as it was before");
         drop(archive);
 
-        let mut store = store(&path);
+        let mut store = Store::open(&path, testing::reading()).expect("it opens");
         let limits = Limits {
             retention: Duration::from_secs(12 * 3600),
             size_max: Bytes(u64::MAX),

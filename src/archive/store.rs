@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::lessons;
 use super::names::{self, Day, Names};
 use super::retention::{self, Limits};
 use super::sample::Sample;
@@ -14,6 +13,7 @@ use super::schema;
 use super::settings::Record;
 use super::trouble::ArchiveError;
 use super::writing::{SLOTS_MAX, Writing, number};
+use super::{ahead, lessons};
 use crate::analysis::keyspec::Commands;
 use crate::analysis::pattern::{Learned, PatternSettings};
 use crate::analysis::tally::Upkeep;
@@ -177,8 +177,7 @@ impl Store {
         let transaction = self
             .connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let mut rows = 0;
-        for kept in windows {
+        let rows = ahead::each(windows, &self.reading, |kept, sheet| {
             let session = session(&transaction, &mut self.sessions, kept, &self.reading)?;
             let mut writing = Writing {
                 transaction: &transaction,
@@ -188,14 +187,15 @@ impl Store {
             };
             let window = writing.window(session, kept, is_complete(kept))?;
             writing.counts(window, &kept.window.stats)?;
-            writing.lines(window, kept, &self.reading)?;
-            rows += writing.rows;
+            writing.lines(window, sheet)?;
+            let rows = writing.rows;
             let (group, learned) = (&kept.window.group, &kept.drawn.learned);
             if self.learned.get(group).is_none_or(|written| written != learned) {
                 lessons::keep(&transaction, group, learned, &self.reading.patterns)?;
                 self.learned.insert(group.clone(), Arc::clone(learned));
             }
-        }
+            Ok::<_, rusqlite::Error>(rows)
+        })?;
         transaction.commit()?;
         Ok(rows)
     }

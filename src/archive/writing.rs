@@ -1,17 +1,10 @@
 //! One window on its way into the archive: its counts, and the lines that were drawn from it.
 
-use std::hash::Hash;
-
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
-use super::line::{Command, Reader, Row};
 use super::names::{Day, Dictionary, Names};
-use super::settings::Record;
-use super::store::{Drawn, Kept, Reading};
-use crate::analysis::keyspec::{CommandId, Commands};
-use crate::analysis::pattern::{Normaliser, PatternId};
+use super::sheet::{Chunk, KeptLine, Sheet};
+use super::store::Kept;
 use crate::analysis::window::WindowStats;
 
 /// The hottest slots of a window; the others' sum is what is missing to its touches.
@@ -147,23 +140,8 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Lines of one command and one pattern become a chunk; chunks and their lines are numbered in one order.
-    pub(super) fn lines(&mut self, window: i64, kept: &Kept, reading: &Reading) -> rusqlite::Result<()> {
-        let Drawn {
-            sample,
-            commands,
-            upkeep,
-            learned,
-        } = &kept.drawn;
-        let mut patterns = Normaliser::new(&reading.patterns, reading.seed).veiled(reading.veil.clone());
-        patterns.learn(learned);
-        let with_texts = reading.record == Record::Full;
-        let mut reader = Reader::new(commands, upkeep, patterns, with_texts);
-        let rows: Vec<Row<'_>> = sample.lines.iter().filter_map(|line| reader.read(line)).collect();
-        let patterns = reader.patterns;
-        let mut placed = self.placed(&rows, commands, &patterns)?;
-        // The sample has lost the order of the stream; two lines of one microsecond may change places.
-        placed.sort_unstable_by_key(|line| (line.command, line.pattern, line.row.at));
+    /// The lines; they and their chunks are numbered in one order.
+    pub(super) fn lines(&mut self, window: i64, sheet: &Sheet<'_>) -> rusqlite::Result<()> {
         // Counting goes on from what was there last, also where its lines have left.
         let last: Option<i64> = self
             .transaction
@@ -171,97 +149,75 @@ impl Writing<'_> {
             .query_row([], |row| row.get(0))
             .optional()?;
         let first = last.unwrap_or(0) + 1;
-        self.chunks(window, first, &mut placed)?;
-        for (place, lines) in placed.chunks(LINES_AT_ONCE).enumerate() {
-            self.insert(first + (place * LINES_AT_ONCE) as i64, lines, &patterns)?;
-        }
-        if with_texts {
-            let mut statement = self
-                .transaction
-                .prepare_cached("INSERT INTO line_texts VALUES (?, ?, ?)")?;
-            for (id, line) in (first..).zip(&placed) {
-                if let Some((args, raw)) = &line.row.texts {
-                    statement.execute(params![id, args, raw])?;
-                }
-            }
-        }
-        self.rows += placed.len() as u64;
+        self.chunks(window, first, &sheet.chunks)?;
+        let clients = sheet.clients.iter().map(|name| self.name(Dictionary::Clients, name));
+        let clients: Vec<i64> = clients.collect::<rusqlite::Result<_>>()?;
+        self.insert(first, sheet, &clients)?;
+        self.texts(first, &sheet.lines)?;
+        self.rows += sheet.lines.len() as u64;
         Ok(())
     }
 
-    /// Each row with the numbers of its names.
-    fn placed<'rows>(
-        &mut self,
-        rows: &'rows [Row<'rows>],
-        commands: &Commands,
-        patterns: &Normaliser,
-    ) -> rusqlite::Result<Vec<Placed<'rows>>> {
-        let mut of_patterns: Numbers<PatternId> = HashMap::default();
-        let mut of_commands: Numbers<CommandId> = HashMap::default();
-        let mut of_clients: Numbers<&str> = HashMap::default();
-        let mut placed = Vec::with_capacity(rows.len());
-        for row in rows {
-            let pattern = match row.key.as_ref().map(|key| key.pattern) {
-                None => NO_PATTERN,
-                Some(pattern) => remembered(&mut of_patterns, pattern, || {
-                    self.name(Dictionary::Patterns, &patterns.name(pattern))
-                })?,
-            };
-            let command = match &row.command {
-                Command::Known(id) => remembered(&mut of_commands, *id, || {
-                    self.name(Dictionary::Commands, &commands.get(*id).name)
-                })?,
-                Command::Other(name) => self.name(Dictionary::Commands, name)?,
-            };
-            placed.push(Placed {
-                command,
-                pattern,
-                client: remembered(&mut of_clients, &row.client, || {
-                    self.name(Dictionary::Clients, &row.client)
-                })?,
-                began: row.at,
-                row,
-            });
-        }
-        Ok(placed)
-    }
-
-    fn chunks(&mut self, window: i64, mut first: i64, placed: &mut [Placed<'_>]) -> rusqlite::Result<()> {
+    fn chunks(&mut self, window: i64, mut first: i64, chunks: &[Chunk<'_>]) -> rusqlite::Result<()> {
         let mut statement = self.transaction.prepare_cached(
             "INSERT INTO chunks (window, command, pattern, first, last, began) VALUES (?, ?, ?, ?, ?, ?)",
         )?;
-        for chunk in placed.chunk_by_mut(|one, next| (one.command, one.pattern) == (next.command, next.pattern)) {
-            let next = first + chunk.len() as i64;
-            let began = chunk[0].row.at;
-            chunk.iter_mut().for_each(|line| line.began = began);
-            statement.execute(params![
-                window,
-                chunk[0].command,
-                chunk[0].pattern,
-                first,
-                next - 1,
-                began
-            ])?;
+        for chunk in chunks {
+            let command = self.name(Dictionary::Commands, &chunk.command)?;
+            let pattern = match &chunk.pattern {
+                Some(pattern) => self.name(Dictionary::Patterns, pattern)?,
+                None => NO_PATTERN,
+            };
+            let next = first + chunk.length as i64;
+            statement.execute(params![window, command, pattern, first, next - 1, chunk.began])?;
             first = next;
         }
         Ok(())
     }
 
-    /// Many rows by one statement: that takes half the time.
-    fn insert(&mut self, first: i64, lines: &[Placed<'_>], patterns: &Normaliser) -> rusqlite::Result<()> {
-        let mut statement = insert_lines(self.transaction, lines.len())?;
-        let mut place = 0;
-        for (id, line) in (first..).zip(lines) {
-            let key = line.row.key.as_ref();
-            let key = key.map(|key| patterns.kept_key(&key.text, key.pattern));
-            statement.raw_bind_parameter(place + 1, id)?;
-            statement.raw_bind_parameter(place + 2, line.row.at - line.began)?;
-            statement.raw_bind_parameter(place + 3, line.client)?;
-            statement.raw_bind_parameter(place + 4, line.row.port)?;
-            statement.raw_bind_parameter(place + 5, key.as_deref())?;
-            place += 5;
+    /// Many rows by one statement: that takes half the time. All but the first get the number after the largest so far from SQLite, which
+    /// then needn't look whether there is such a row.
+    fn insert(&self, first: i64, sheet: &Sheet<'_>, clients: &[i64]) -> rusqlite::Result<()> {
+        let Some((line, others)) = sheet.lines.split_first() else {
+            return Ok(());
+        };
+        let values = (
+            first,
+            line.at,
+            clients[line.client as usize],
+            line.port,
+            sheet.key(line),
+        );
+        self.transaction
+            .prepare_cached("INSERT INTO lines (id, at, client, port, key) VALUES (?, ?, ?, ?, ?)")?
+            .execute(values)?;
+        let full = others.chunks_exact(LINES_AT_ONCE);
+        let rest = full.remainder();
+        let mut statement = self.inserting(LINES_AT_ONCE)?;
+        for lines in full {
+            execute(&mut statement, sheet, lines, clients)?;
         }
-        statement.raw_execute()?;
+        if !rest.is_empty() {
+            execute(&mut self.inserting(rest.len())?, sheet, rest, clients)?;
+        }
+        Ok(())
+    }
+
+    fn inserting(&self, rows: usize) -> rusqlite::Result<CachedStatement<'_>> {
+        let values = vec!["(?, ?, ?, ?)"; rows].join(", ");
+        let sql = format!("INSERT OR ROLLBACK INTO lines (at, client, port, key) VALUES {values}");
+        self.transaction.prepare_cached(&sql)
+    }
+
+    fn texts(&self, first: i64, lines: &[KeptLine]) -> rusqlite::Result<()> {
+        let mut statement = self
+            .transaction
+            .prepare_cached("INSERT INTO line_texts VALUES (?, ?, ?)")?;
+        for (id, line) in (first..).zip(lines) {
+            if let Some(texts) = &line.texts {
+                statement.execute(params![id, texts.0, texts.1])?;
+            }
+        }
         Ok(())
     }
 
@@ -275,34 +231,19 @@ impl Writing<'_> {
     }
 }
 
-/// The numbers of names that one window has.
-type Numbers<Name> = HashMap<Name, i64, foldhash::fast::RandomState>;
-
-fn remembered<Name: Eq + Hash>(
-    known: &mut Numbers<Name>,
-    name: Name,
-    find: impl FnOnce() -> rusqlite::Result<i64>,
-) -> rusqlite::Result<i64> {
-    match known.entry(name) {
-        Entry::Occupied(known) => Ok(*known.get()),
-        Entry::Vacant(unknown) => Ok(*unknown.insert(find()?)),
+fn execute(
+    statement: &mut CachedStatement<'_>,
+    sheet: &Sheet<'_>,
+    lines: &[KeptLine],
+    clients: &[i64],
+) -> rusqlite::Result<()> {
+    for (place, line) in (0..).step_by(4).zip(lines) {
+        statement.raw_bind_parameter(place + 1, line.at)?;
+        statement.raw_bind_parameter(place + 2, clients[line.client as usize])?;
+        statement.raw_bind_parameter(place + 3, line.port)?;
+        statement.raw_bind_parameter(place + 4, sheet.key(line))?;
     }
-}
-
-fn insert_lines<'a>(transaction: &'a Transaction<'_>, rows: usize) -> rusqlite::Result<CachedStatement<'a>> {
-    let values = vec!["(?, ?, ?, ?, ?)"; rows].join(", ");
-    transaction.prepare_cached(&format!(
-        "INSERT OR ROLLBACK INTO lines (id, at, client, port, key) VALUES {values}"
-    ))
-}
-
-/// A row with the numbers of its names, and the time of its chunk.
-struct Placed<'rows> {
-    command: i64,
-    pattern: i64,
-    client: i64,
-    began: i64,
-    row: &'rows Row<'rows>,
+    statement.raw_execute().map(|_| ())
 }
 
 /// SQLite's numbers are signed.

@@ -205,6 +205,11 @@ impl Normaliser {
         self.registry.len()
     }
 
+    /// All ids that were given out.
+    pub fn ids(&self) -> impl Iterator<Item = PatternId> + use<> {
+        self.registry.ids()
+    }
+
     /// Whether no key was classified yet and no rule is set.
     pub fn is_empty(&self) -> bool {
         self.registry.len() == 0

@@ -330,7 +330,7 @@ proptest! {
     fn everyday_keys_are_read_quickly_and_alike(
         any in key_like(),
         everyday in "(([a-z]{1,9}|[0-9]{1,13}|[0-9a-fA-F]{1,20}|[a-zA-Z0-9]{1,20}|20[0-9]{2}|1?[0-9]{1,2}\\.1\\.2\\.3)[:/.|#_{}-]){0,6}[a-zA-Z0-9]{0,9}",
-        lower in "[a-z]{1,9}(:([a-z0-9]{1,8}|[0-9-]{1,10})){1,3}",
+        lower in "[a-z]{1,9}(:([a-z0-9]{1,8}|([0-9]{1,4}-){0,2}[0-9]{1,4})){1,3}",
     ) {
         let mut quick = Quick::new();
         for key in [&any, &everyday, &lower] {
