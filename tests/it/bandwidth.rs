@@ -9,10 +9,10 @@ use hotshard::analysis::window::WindowEnd;
 use hotshard::node::sizes::{SizeLimits, Sizes};
 use hotshard::node::{Account, Credentials, Link};
 
-use crate::connecting::{SETTINGS, endpoint, plain};
 use crate::harness::cluster::Cluster;
 use crate::harness::figures::Figures;
 use crate::harness::hotshard::Hotshard;
+use crate::harness::link::{SETTINGS, endpoint, plain};
 use crate::harness::server::{Server, ServerPlan};
 use crate::harness::traffic::{Plan, Traffic};
 use crate::harness::wait::eventually;

@@ -13,11 +13,11 @@ use hotshard::node::{Accounts, AuthSettings, AwsIdentity, Credentials, Dialer, N
 use secrecy::ExposeSecret;
 
 use crate::cli::{hotshard, told};
-use crate::connecting::SETTINGS;
 use crate::harness::aws::{Aws, Member, Mode, REGION, ReplicationGroup, VARIABLES, endpoint_xml, result};
 use crate::harness::cluster::{Cluster, Shard};
 use crate::harness::figures::Figures;
 use crate::harness::hotshard::Hotshard;
+use crate::harness::link::SETTINGS;
 use crate::harness::resp::Value;
 use crate::harness::server::Server;
 use crate::harness::wait::eventually;

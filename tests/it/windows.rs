@@ -31,9 +31,9 @@ use hotshard::node::{Account, Accounts, CommandTables, Credentials, Tap, TapSett
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::connecting::{SETTINGS, endpoint, plain};
 use crate::harness::cluster::Cluster;
 use crate::harness::hotshard::Hotshard;
+use crate::harness::link::{SETTINGS, endpoint, plain};
 use crate::harness::server::{Server, ServerPlan};
 use crate::harness::traffic::{Plan, Traffic};
 use crate::harness::wait::eventually;

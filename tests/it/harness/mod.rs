@@ -12,6 +12,7 @@ pub(crate) mod figures;
 pub(crate) mod freezer;
 pub(crate) mod hotshard;
 pub(crate) mod http;
+pub(crate) mod link;
 pub(crate) mod moto;
 pub(crate) mod network;
 pub(crate) mod port;
