@@ -16,7 +16,7 @@ use crate::harness::link::{SETTINGS, endpoint, plain};
 use crate::harness::server::{Server, ServerPlan};
 use crate::harness::traffic::{Plan, Traffic};
 use crate::harness::wait::eventually;
-use crate::windows::{Window, bounded, read};
+use crate::harness::window::{Window, bounded, read};
 
 const LIMITS: SizeLimits = SizeLimits {
     commands_max: 200,

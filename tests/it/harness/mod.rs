@@ -26,3 +26,4 @@ pub(crate) mod tools;
 pub(crate) mod traffic;
 pub(crate) mod truth;
 pub(crate) mod wait;
+pub(crate) mod window;
