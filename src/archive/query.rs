@@ -12,7 +12,8 @@ use serde_json::Value as Json;
 
 use super::confined::{SqlError, confine};
 use super::filter::{Chosen, Filter, glob};
-use super::past::{self, KeptRound, PastRound};
+use super::past::{KeptRound, PastRound};
+use super::rounds;
 use super::schema;
 use super::trouble::ArchiveError;
 use crate::model::GroupKey;
@@ -132,7 +133,7 @@ impl Questions {
         if self.form == Form::Earlier {
             return Err(ArchiveError::Foreign(self.path.clone()));
         }
-        past::round(&self.connection, session).map_err(|error| ArchiveError::database(&self.path, error))
+        rounds::round(&self.connection, session).map_err(|error| ArchiveError::database(&self.path, error))
     }
 
     /// The newest rounds of a group without their windows, the newest first.
@@ -140,12 +141,12 @@ impl Questions {
         if self.form == Form::Earlier {
             return Err(ArchiveError::Foreign(self.path.clone()));
         }
-        past::newest(&self.connection, group, count).map_err(|error| ArchiveError::database(&self.path, error))
+        rounds::newest(&self.connection, group, count).map_err(|error| ArchiveError::database(&self.path, error))
     }
 
     /// The newest rounds of a cluster before a round, the newest first.
     pub fn rounds_before(&self, round: &PastRound, count: u32) -> Result<Vec<PastRound>, ArchiveError> {
-        past::before(&self.connection, round, count).map_err(|error| ArchiveError::database(&self.path, error))
+        rounds::before(&self.connection, round, count).map_err(|error| ArchiveError::database(&self.path, error))
     }
 
     fn ask(&self, sql: &str, values: Vec<Value>) -> Result<Answer, ArchiveError> {

@@ -2,27 +2,26 @@
 //!
 //! The reader shares nothing and waits for nobody but its socket. A window ends by the wall clock, also when no line comes.
 
+mod closing;
+mod intake;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::analysis::bandwidth::Survey;
 use crate::analysis::completeness::completeness;
-use crate::analysis::info;
 use crate::analysis::keyspec::Commands;
 use crate::analysis::pattern::{Normaliser, PatternSettings};
-use crate::analysis::signal::client_output;
-use crate::analysis::tally::{Tallied, Tally, TallySettings};
+use crate::analysis::tally::{Tally, TallySettings};
 use crate::analysis::veil::Veil;
-use crate::analysis::window::{ClosedWindow, Coverage, WindowEnd};
-use crate::analysis::witness::Words;
-use crate::archive::{Archive, Drawn, RawLog, RawLogs, Sampler};
-use crate::model::{Bytes, Timestamp};
+use crate::analysis::window::{ClosedWindow, WindowEnd};
+use crate::archive::{Archive, Drawn, RawLogs};
+use crate::model::Timestamp;
 use crate::node::sizes::Sizes;
 use crate::node::{Chunk, CommandTables, Tap, TapError, TapSettings};
 
@@ -34,11 +33,9 @@ use super::poller::Watched;
 use super::progress::Progress;
 use super::round::WindowPlan;
 use super::settings::{BandwidthSettings, GuardSettings};
-use super::warden::{LastWords, Watch};
 use super::watchdog::Watchdog;
-
-/// How long the closing counters may take; a window is not held open for them.
-const CLOSING_PATIENCE: Duration = Duration::from_secs(1);
+use closing::{Guard, closing_counters, sent_to_clients};
+use intake::Intake;
 
 /// What every window needs besides its plan.
 #[derive(Clone, Debug)]
@@ -97,41 +94,6 @@ impl NoWindow {
     }
 }
 
-/// What takes in the stream: it counts all of it, and draws lines from it for the archive.
-struct Intake {
-    tally: Tally,
-    sampler: Option<Sampler>,
-    raw: Option<RawLog>,
-}
-
-impl Intake {
-    fn feed(&mut self, bytes: &[u8]) {
-        self.tally.feed(bytes);
-        if let Some(sampler) = &mut self.sampler {
-            sampler.feed(bytes);
-        }
-        if let Some(raw) = &mut self.raw {
-            raw.feed(bytes);
-        }
-    }
-
-    /// Whether something that is handed lines doesn't take them.
-    fn is_full(&self) -> bool {
-        self.raw.as_ref().is_some_and(RawLog::is_full)
-    }
-
-    fn finish(self, commands: Arc<Commands>) -> (Tallied, Drawn) {
-        let sample = self.sampler.map(Sampler::finish);
-        let drawn = Drawn {
-            sample: sample.unwrap_or_default(),
-            commands,
-            upkeep: self.tally.upkeep().clone(),
-            learned: Arc::default(),
-        };
-        (self.tally.close(), drawn)
-    }
-}
-
 /// A window whose stream runs.
 pub struct OpenWindow {
     plan: WindowPlan,
@@ -152,13 +114,6 @@ pub struct OpenWindow {
     standstill_max: Duration,
     progress: Arc<Progress>,
     guard: Guard,
-}
-
-/// The guard at work, on its own thread.
-struct Guard {
-    handle: Handle,
-    watch: JoinHandle<Watch>,
-    over: CancellationToken,
 }
 
 /// Starts the stream, if the guard lets it pass; the node's own ROLE decides too.
@@ -343,67 +298,6 @@ impl OpenWindow {
             }
         }
     }
-}
-
-/// A poll is answered with some 7 KB.
-const MEASURED_MIN: Bytes = Bytes(64 * 1024);
-
-/// What the guard has to tell in the end.
-#[derive(Default)]
-struct Guarded {
-    end: Option<WindowEnd>,
-    buffer_peak: Option<Bytes>,
-    coverage: Coverage,
-    words: Words,
-    /// With its answers, if it was wanted and the window went as planned.
-    survey: Option<Survey>,
-}
-
-impl Guard {
-    /// Ends it and hears it out; what part of the traffic was seen is worth a wait only after a window that went as planned.
-    async fn finish(self, as_planned: bool, survey: Option<Survey>, bandwidth: &BandwidthSettings) -> Guarded {
-        self.over.cancel();
-        let Ok(watch) = self.watch.await else {
-            return Guarded::default();
-        };
-        let last = match as_planned {
-            true => {
-                let last = watch.warden.finish(survey, bandwidth.clone());
-                self.handle.spawn(last).await.unwrap_or_default()
-            }
-            false => LastWords::default(),
-        };
-        Guarded {
-            end: watch.end,
-            buffer_peak: watch.buffer_peak,
-            coverage: last.coverage,
-            words: last.words,
-            survey: last.survey,
-        }
-    }
-}
-
-/// The server's counters at the end of what the tally saw; `None` if they don't come in time.
-async fn closing_counters(tap: &mut Tap, intake: &mut Intake) -> Option<String> {
-    let asked = async {
-        tap.ask_counters().await.ok()?;
-        loop {
-            match tap.read().await.ok()? {
-                Chunk::Lines(bytes) => intake.feed(bytes),
-                Chunk::Counters(text) => return Some(text),
-                Chunk::Closed | Chunk::Cut => return None,
-            }
-        }
-    };
-    timeout(CLOSING_PATIENCE, asked).await.ok().flatten()
-}
-
-/// What the node sent to clients between two texts of INFO, without what it sent us. Answers to our other connections may be under way at
-/// either end; where that would be much of all, it can't be told.
-fn sent_to_clients(opening: &str, closing: &str, own: Bytes) -> Option<Bytes> {
-    let sent = client_output(&info::Reading::parse(opening), &info::Reading::parse(closing))?;
-    let theirs = Bytes(sent.0.saturating_sub(own.0));
-    Some(theirs).filter(|theirs| *theirs >= MEASURED_MIN)
 }
 
 async fn stopped(stop: &mut Stop) -> WindowEnd {

@@ -11,86 +11,21 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::account::{Account, Allowance, Connected, Counted};
+use super::client::{ClientLine, client_line};
 use super::credentials::{self, Credentials};
 use super::greeting::{self, Greeted, greet};
 use super::raw::{Command, Unanswered, accepted, spoken};
+use super::version::{Version, info};
 use super::{Dialer, LinkError};
 use crate::discovery::answers::{self, ShardAnswer};
 use crate::discovery::role::RoleAnswer;
-use crate::model::{Bytes, Endpoint};
+use crate::model::Endpoint;
 
 /// How patient a link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkSettings {
     /// How long one answer may take.
     pub answer_timeout: Duration,
-}
-
-/// A server's version as far as it decides what may be asked. Valkey tells the Redis version it is compatible with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    /// Before the first dot.
-    pub major: u16,
-    /// After it.
-    pub minor: u16,
-}
-
-impl Version {
-    /// Reads `redis_version` from INFO's section `server`; zero if it isn't there.
-    pub fn of_info(info: &str) -> Self {
-        let written = field(info, "redis_version").unwrap_or_default();
-        let mut parts = written.split('.').map(|part| part.parse().unwrap_or(0));
-        Self {
-            major: parts.next().unwrap_or(0),
-            minor: parts.next().unwrap_or(0),
-        }
-    }
-
-    /// Whether CLIENT LIST finds a client by its number: without that nobody can see what the server holds for us.
-    pub fn lists_clients_by_id(self) -> bool {
-        self >= Self { major: 6, minor: 2 }
-    }
-
-    /// Whether INFO takes several sections in one call.
-    pub fn takes_sections(self) -> bool {
-        self >= Self { major: 7, minor: 0 }
-    }
-}
-
-/// One line of CLIENT LIST, as far as it is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientLine {
-    /// The server's number for the connection.
-    pub id: u64,
-    /// Where it comes from, `host:port`.
-    pub address: String,
-    /// The name it gave itself.
-    pub name: String,
-    /// The server's letters for its state; `O` is MONITOR.
-    pub flags: String,
-    /// What the server holds in its output buffer for this client.
-    pub output_memory: Bytes,
-    /// What it has sent to this client (Valkey 8.0).
-    pub output: Option<Bytes>,
-    /// How many commands of this client it has executed (Valkey 8.0).
-    pub commands: Option<u64>,
-}
-
-impl ClientLine {
-    /// Whether this client reads a MONITOR stream.
-    pub fn monitors(&self) -> bool {
-        self.flags.contains('O')
-    }
-
-    /// Whether it is one of our own connections.
-    pub fn is_ours(&self) -> bool {
-        self.name == greeting::CLIENT_NAME
-    }
-
-    /// Whether it is a client proper: no replica, no primary, and not the copy of everything that MONITOR sends.
-    pub fn is_client(&self) -> bool {
-        !self.flags.contains(['O', 'S', 'M'])
-    }
 }
 
 /// A lasting connection to one node. Dropping it closes the connection.
@@ -354,16 +289,6 @@ async fn take_over(
     Ok((connection, tokio::spawn(driver)))
 }
 
-/// INFO as this version takes it.
-pub(super) fn info(version: Version, sections: &[&str]) -> Command {
-    let command = Command::new("INFO");
-    match sections {
-        [one] => command.arg(*one),
-        several if version.takes_sections() => command.arg(several),
-        _ => command.arg("all"),
-    }
-}
-
 /// An answer that is a text.
 pub(super) fn text(answer: &Value) -> Option<String> {
     match answer {
@@ -387,73 +312,4 @@ pub(super) fn field<'info>(info: &'info str, name: &str) -> Option<&'info str> {
     info.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
         .map(str::trim_end)
-}
-
-pub(super) fn client_line(line: &str) -> Option<ClientLine> {
-    let mut client = ClientLine::default();
-    for (name, value) in line.split(' ').filter_map(|part| part.split_once('=')) {
-        match name {
-            "id" => client.id = value.parse().ok()?,
-            "addr" => client.address = value.to_owned(),
-            "name" => client.name = value.to_owned(),
-            "flags" => client.flags = value.to_owned(),
-            "omem" => client.output_memory = Bytes(value.parse().ok()?),
-            "tot-net-out" => client.output = value.parse().ok().map(Bytes),
-            "tot-cmds" => client.commands = value.parse().ok(),
-            _ => {}
-        }
-    }
-    (client.id != 0).then_some(client)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(line: &str, expected: &str) {
-        let shown = client_line(line).map_or("nothing".into(), |client| {
-            let ClientLine {
-                id,
-                address,
-                name,
-                flags,
-                output_memory,
-                output,
-                commands,
-            } = client;
-            let output = output.map(|bytes| bytes.0);
-            format!("{id} {address} {name} {flags} {output_memory} {output:?} {commands:?}")
-        });
-        assert_eq!(shown, expected);
-    }
-
-    #[test]
-    fn a_client_is_read_from_its_line() {
-        check(
-            "id=7 addr=[::1]:52304 laddr=[::1]:6379 fd=9 name=hotshard age=1 idle=0 flags=O db=0 sub=0 qbuf=0 omem=2097152 tot-mem=1 cmd=monitor user=default redir=-1 resp=2",
-            "7 [::1]:52304 hotshard O 2 MiB None None",
-        );
-        check(
-            "id=8 addr=10.0.0.1:6 name= flags=N omem=0 resp=2 lib-name= lib-ver= tot-net-in=26 tot-net-out=4096 tot-cmds=3",
-            "8 10.0.0.1:6  N 0 B Some(4096) Some(3)",
-        );
-        check("rubbish", "nothing");
-    }
-
-    #[test]
-    fn the_version_decides_how_info_is_asked() {
-        let asked = |info_text: &str, sections: &[&str]| {
-            let packed = info(Version::of_info(info_text), sections).packed.get_packed_command();
-            String::from_utf8_lossy(&packed).replace("\r\n", " ")
-        };
-        assert_eq!(
-            asked("redis_version:7.0.15\r\n", &["cpu", "stats"]),
-            "*3 $4 INFO $3 cpu $5 stats "
-        );
-        assert_eq!(
-            asked("redis_version:6.2.14\r\n", &["cpu", "stats"]),
-            "*2 $4 INFO $3 all "
-        );
-        assert_eq!(asked("", &["server"]), "*2 $4 INFO $6 server ");
-    }
 }

@@ -4,6 +4,7 @@
 //! node, [`Tap`] is the byte stream of MONITOR. It refuses to know what the bytes mean.
 
 mod account;
+mod client;
 pub mod commands;
 mod credentials;
 mod error;
@@ -24,6 +25,7 @@ pub mod survey;
 mod tap;
 mod tcp;
 mod tls;
+mod version;
 pub mod watch;
 
 use std::io;
@@ -36,16 +38,18 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use crate::model::Endpoint;
 
 pub use account::{Account, Accounts};
+pub use client::ClientLine;
 pub use commands::CommandTables;
 pub use credentials::{AuthSettings, AwsIdentity, Credentials, CredentialsError};
 pub use error::LinkError;
 pub use limit::ServerLimit;
-pub use link::{ClientLine, Link, LinkSettings, Version};
+pub use link::{Link, LinkSettings};
 pub use network::{Network, Pace};
 pub use parameters::{Parameters, ToldLimit};
 use simulated::Stage;
 pub use tap::{Chunk, Cut, Tap, TapError, TapSettings};
 pub use tls::{TlsError, TlsSettings, client_config};
+pub use version::Version;
 
 /// A connection's bytes, whatever carries them: TCP, TLS, or memory.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {

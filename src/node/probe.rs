@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::LinkError;
 use super::link::{self, Link};
 use super::raw::Command;
+use super::version;
 use crate::discovery::role::RoleAnswer;
 use crate::model::OwnCost;
 
@@ -41,7 +42,7 @@ pub struct Poll {
 pub async fn poll(link: &Link) -> Result<Poll, LinkError> {
     let begun = Instant::now();
     let before = link.account().total();
-    let commands = vec![link::info(link.version(), &SECTIONS), Command::new("ROLE")];
+    let commands = vec![version::info(link.version(), &SECTIONS), Command::new("ROLE")];
     let mut answers = link.pipeline(commands).await?.into_iter();
     let closed = || Err(LinkError::Closed(link.endpoint().clone()));
     let info = answers.next().unwrap_or_else(closed)?;

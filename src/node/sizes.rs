@@ -12,8 +12,9 @@ use redis::Value;
 use tokio::time::sleep;
 
 use super::LinkError;
-use super::link::{self, Link, Version};
+use super::link::{self, Link};
 use super::raw::Command;
+use super::version::Version;
 use crate::analysis::bandwidth::{Answer, Elements, Kind, Probing, Question};
 use crate::model::Bytes;
 

@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::account::{Account, Connected};
 use super::credentials::Credentials;
 use super::greeting::{Greeted, greet};
-use super::link::{self, Version};
+use super::link;
 use super::raw::{ANSWER_MAX, Command, Raw, accepted, frame};
+use super::version::{self, Version};
 use super::{Dialer, LinkError, Socket};
 use crate::discovery::role::RoleAnswer;
 use crate::model::{Bytes, Endpoint, Role};
@@ -262,7 +263,7 @@ impl Tap {
 
     /// Asks for the counters that close the bracket. They come as [`Chunk::Counters`] after the last line before them.
     pub async fn ask_counters(&mut self) -> Result<(), TapError> {
-        let command = link::info(self.version, &BRACKET);
+        let command = version::info(self.version, &BRACKET);
         self.counters = Counters::Awaited;
         self.raw
             .send(&[command])
@@ -407,7 +408,7 @@ async fn role_and_version(raw: &mut Raw) -> Result<(Role, Version), LinkError> {
 /// Sends INFO and MONITOR together, so that the server executes nothing between them.
 async fn start(raw: &mut Raw, version: Version) -> Result<String, TapError> {
     let endpoint = raw.endpoint.clone();
-    let commands = [link::info(version, &BRACKET), Command::new("MONITOR")];
+    let commands = [version::info(version, &BRACKET), Command::new("MONITOR")];
     let mut answers = raw.exchange(&commands).await?.into_iter();
     let counters = accepted(&endpoint, "INFO", answers.next().unwrap_or_default())?;
     match accepted(&endpoint, "MONITOR", answers.next().unwrap_or_default()) {

@@ -1,9 +1,11 @@
 //! What a guard asks a node, a few times a second while a window is open, and once before.
 
 use super::LinkError;
+use super::client::{ClientLine, client_line};
 use super::limit::ServerLimit;
-use super::link::{self, ClientLine, Link};
+use super::link::{self, Link};
 use super::raw::Command;
+use super::version;
 use crate::discovery::role::RoleAnswer;
 
 /// The sections a guard asks for; without command statistics they cost the server some 40 µs.
@@ -30,7 +32,7 @@ pub struct Sight {
 
 /// Looks once: INFO, ROLE, and the client `id`.
 pub async fn look(link: &Link, id: Option<u64>) -> Result<Sight, LinkError> {
-    let mut commands = vec![link::info(link.version(), &SECTIONS), Command::new("ROLE")];
+    let mut commands = vec![version::info(link.version(), &SECTIONS), Command::new("ROLE")];
     commands.extend(id.map(|id| Command::new("CLIENT|LIST").arg("ID").arg(id)));
     let mut answers = link.pipeline(commands).await?.into_iter();
     let closed = || Err(LinkError::Closed(link.endpoint().clone()));
@@ -43,7 +45,7 @@ pub async fn look(link: &Link, id: Option<u64>) -> Result<Sight, LinkError> {
     Ok(Sight {
         info: link::text(&info).ok_or_else(|| link.unexpected("INFO", &info))?,
         role: RoleAnswer::parse(&role).ok_or_else(|| link.unexpected("ROLE", &role))?,
-        client: client.lines().find_map(link::client_line),
+        client: client.lines().find_map(client_line),
     })
 }
 

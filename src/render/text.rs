@@ -1,17 +1,20 @@
 //! Text for a terminal, and for whatever reads a pipe: the same lines without colour.
 
+mod ink;
+mod lists;
+
 use std::fmt::Write as _;
-use std::num::NonZeroUsize;
 
 use owo_colors::{OwoColorize, Style};
 
 use super::figure::{
     deviation, fitted, grouped, harmless, moment, output, percent, plural, rate, short, span, status, times, wrapped,
 };
-use super::{Look, standing, worth};
-use crate::analysis::report::{OutputShare, Report, ShardReport};
+use super::{Look, standing};
+use crate::analysis::report::{Report, ShardReport};
 use crate::analysis::status::{Signal, Status};
-use crate::model::Bytes;
+use ink::{bar, heat_style, share_style};
+use lists::{Entry, Rows, lists};
 
 /// Below this width names are cut rather than lines shortened further.
 const WIDTH_MIN: usize = 60;
@@ -30,9 +33,6 @@ const FIGURES_BESIDE: usize = 24;
 
 /// Entries of each list for the hottest shard, and for the others.
 const ROWS: (usize, usize) = (10, 5);
-
-/// Entries of each list where nothing is said, and as many as are asked for.
-type Rows = (usize, Option<NonZeroUsize>);
 
 pub(super) fn render(report: &Report, look: Look) -> String {
     let width = look.width.clamp(WIDTH_MIN, WIDTH_MAX);
@@ -56,18 +56,6 @@ pub(super) fn render(report: &Report, look: Look) -> String {
         );
     }
     out
-}
-
-/// One entry of a list: its name, its part, and what else there is to say.
-struct Entry {
-    name: String,
-    share: f64,
-    count: u64,
-    error: u64,
-    mark: Option<&'static str>,
-    example: Option<String>,
-    /// Instead of a count.
-    amount: Option<Bytes>,
 }
 
 struct Page {
@@ -340,99 +328,4 @@ fn joined(facts: &[String], width: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-fn lists(shard: &ShardReport, (rows, wanted): Rows) -> [(&'static str, Vec<Entry>); 9] {
-    let entry = |name: String, share, count, error| Entry {
-        name: harmless(&name),
-        share,
-        count,
-        error,
-        mark: None,
-        example: None,
-        amount: None,
-    };
-    let patterns = shard.patterns.iter().map(|part| Entry {
-        example: Some(part.example_key.to_string()),
-        ..entry(part.pattern.to_string(), part.share, part.count, part.error)
-    });
-    let keys = shard
-        .keys
-        .iter()
-        .map(|part| entry(part.key.to_string(), part.share, part.count, part.error));
-    let tags = shard
-        .hash_tags
-        .iter()
-        .map(|part| entry(part.hash_tag.to_string(), part.share, part.count, part.error));
-    let commands = shard
-        .commands_by_name
-        .iter()
-        .map(|part| entry(part.command.to_string(), part.share, part.count, 0));
-    let signatures = shard.signatures.iter().map(|part| Entry {
-        mark: part.full_scan.then_some("reads all"),
-        ..entry(part.signature.to_string(), part.share, part.count, 0)
-    });
-    let slots = shard
-        .slots
-        .iter()
-        .map(|part| entry(format!("slot {}", part.slot), part.share, part.count, 0));
-    let clients = shard
-        .clients
-        .iter()
-        .map(|part| entry(part.client.to_string(), part.share, part.count, 0));
-    let sent = |part: &OutputShare| Entry {
-        amount: Some(Bytes(part.bytes)),
-        ..entry(part.name.to_string(), part.share, 0, 0)
-    };
-    let output = || shard.bytes_out.iter();
-    let by_pattern = output().flat_map(|output| &output.by_pattern).map(sent);
-    let by_signature = output().flat_map(|output| &output.by_signature).map(sent);
-    [
-        ("Bytes out by key pattern", shown(by_pattern, rows, wanted)),
-        ("Bytes out by signature", shown(by_signature, rows, wanted)),
-        ("Key patterns", shown(patterns, rows, wanted)),
-        ("Keys", shown(keys, rows, wanted)),
-        ("Hash tags", shown(tags, rows, wanted)),
-        ("Commands", shown(commands, rows, wanted)),
-        ("Signatures", shown(signatures, rows, wanted)),
-        ("Slots", shown(slots, rows.min(5), wanted)),
-        ("Clients", shown(clients, rows, wanted)),
-    ]
-}
-
-fn shown(entries: impl Iterator<Item = Entry>, usual: usize, wanted: Option<NonZeroUsize>) -> Vec<Entry> {
-    worth(entries, |entry| entry.share, usual, wanted).collect()
-}
-
-/// A bar of so many columns, drawn to an eighth of one.
-fn bar(share: f64, columns: usize) -> String {
-    const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
-    let eighths = (share.clamp(0.0, 1.0) * columns as f64 * 8.0).round() as usize;
-    let least = usize::from(share > 0.0 && columns > 0);
-    let eighths = eighths.max(least);
-    let mut text = "█".repeat(eighths / 8);
-    if !eighths.is_multiple_of(8) {
-        text.push(EIGHTHS[eighths % 8]);
-    }
-    let drawn = text.chars().count();
-    text.push_str(&" ".repeat(columns.saturating_sub(drawn)));
-    text
-}
-
-fn heat_style(status: Status) -> Style {
-    match status {
-        Status::VeryHot => Style::new().red().bold(),
-        Status::Hot => Style::new().yellow().bold(),
-        Status::Normal => Style::new().green(),
-        Status::Cold => Style::new().blue(),
-        Status::Idle | Status::Unknown => Style::new().dimmed(),
-    }
-}
-
-fn share_style(share: f64) -> Style {
-    match share {
-        share if share >= 0.5 => Style::new().red(),
-        share if share >= 0.2 => Style::new().yellow(),
-        _ => Style::new().cyan(),
-    }
 }

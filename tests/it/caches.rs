@@ -21,10 +21,10 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
 use crate::cli::{hotshard, told};
-use crate::connecting::{SETTINGS, endpoint};
 use crate::elasticache::{PASSWORD, alone, config, group_label, metrics, serve};
 use crate::harness::aws::{Aws, Member, Mode, REGION, ReplicationGroup, VARIABLES, endpoint_xml, result};
 use crate::harness::cluster::Cluster;
+use crate::harness::link::{SETTINGS, endpoint};
 use crate::harness::server::Server;
 use crate::harness::tls::Authority;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use hotshard::analysis::keyspec::{Commands, ServerCommand};
 use hotshard::node::{Account, Credentials, Link, commands};
 
-use crate::connecting::{SETTINGS, endpoint, plain};
 use crate::harness::cluster::Cluster;
 use crate::harness::figures::Figures;
 use crate::harness::hotshard::Hotshard;
+use crate::harness::link::{SETTINGS, endpoint, plain};
 use crate::harness::server::{Server, ServerPlan};
 use crate::harness::traffic::{Plan, Traffic};
 use crate::harness::wait::eventually;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::harness::server::Server;
 use crate::harness::wait::eventually;
-use crate::windows::{Window, bounded, check_gone, monitors, read};
+use crate::harness::window::{Window, bounded, check_gone, monitors, read};
 
 const SOON: Duration = Duration::from_secs(60);
 

@@ -11,7 +11,7 @@ use crate::harness::proxy::{Flow, Proxy};
 use crate::harness::resp::Connection;
 use crate::harness::server::Server;
 use crate::harness::wait::eventually;
-use crate::windows::{Window, read};
+use crate::harness::window::{Window, read};
 
 const LONG: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(20);

@@ -10,10 +10,10 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
 use crate::cli::{hotshard, told};
-use crate::connecting::{SETTINGS, encrypted, endpoint, login, plain, trusting};
 use crate::harness::cluster::Cluster;
 use crate::harness::figures::Figures;
 use crate::harness::hotshard::Hotshard;
+use crate::harness::link::{SETTINGS, encrypted, endpoint, login, plain, trusting};
 use crate::harness::server::Server;
 use crate::harness::tls::Authority;
 use crate::harness::wait::eventually;

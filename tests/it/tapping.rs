@@ -7,8 +7,8 @@ use hotshard::model::{Endpoint, Role};
 use hotshard::node::{Account, Chunk, Credentials, Dialer, Link, Tap, TapError, TapSettings};
 use tokio::time::{Instant, timeout};
 
-use crate::connecting::{SETTINGS, encrypted, endpoint, login, plain, trusting};
 use crate::harness::cluster::Cluster;
+use crate::harness::link::{SETTINGS, encrypted, endpoint, login, plain, trusting};
 use crate::harness::server::{Server, ServerPlan};
 use crate::harness::tls::Authority;
 use crate::harness::wait::eventually;

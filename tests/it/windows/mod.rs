@@ -1,244 +1,32 @@
-//! Windows on real servers: what they see, that they do no harm, and that each ends as it should.
+//! Windows on real servers do no harm, and each ends as it should.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::num::NonZeroU64;
+mod refused;
+mod seen;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hotshard::analysis::keyspec::Commands;
 use hotshard::analysis::pattern::PatternSettings;
-use hotshard::analysis::tally::TallySettings;
 use hotshard::analysis::veil::Veil;
-use hotshard::analysis::window::{ClosedWindow, WindowEnd};
+use hotshard::analysis::window::WindowEnd;
 use hotshard::archive::{RawLogs, RawSettings};
 use hotshard::config::Settings;
-use hotshard::engine::clock::Clock;
-use hotshard::engine::lessons::Lessons;
-use hotshard::engine::live::Live;
-use hotshard::engine::poller::Watched;
-use hotshard::engine::round::WindowPlan;
 use hotshard::engine::settings::GuardSettings;
-use hotshard::engine::siblings::Sibling;
-use hotshard::engine::warden::GuardThread;
-use hotshard::engine::watchdog::Watchdog;
-use hotshard::engine::window::{NoWindow, OpenWindow, Reading, open};
-use hotshard::metrics::snapshot::Sources;
-use hotshard::model::{Bytes, Endpoint, GroupKey, Ratio, Role, Timestamp};
-use hotshard::node::survey::Reach;
-use hotshard::node::{Account, Accounts, CommandTables, Credentials, Tap, TapSettings};
+use hotshard::model::{Bytes, Role, Timestamp};
+use hotshard::node::{Account, Credentials, Tap, TapSettings};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::connecting::{SETTINGS, endpoint, plain};
 use crate::harness::cluster::Cluster;
 use crate::harness::hotshard::Hotshard;
-use crate::harness::server::{Server, ServerPlan};
+use crate::harness::link::{endpoint, plain};
+use crate::harness::server::Server;
 use crate::harness::traffic::{Plan, Traffic};
-use crate::harness::wait::eventually;
+use crate::harness::window::{Window, bounded, check_gone, monitors, read};
 
-const SOON: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(30);
-
-/// Bounded by the server itself, so that windows keep their length.
-pub(crate) fn bounded(plan: ServerPlan) -> ServerPlan {
-    plan.set("client-output-buffer-limit", "normal 256mb 0 0")
-}
-
-/// The defaults, but for the machine's own load: tests share its few cores.
-fn patient() -> GuardSettings {
-    GuardSettings {
-        silence_max: Duration::from_secs(5),
-        behind_max: Duration::from_secs(10),
-        cpu_max: Ratio(10.0),
-        ..Settings::defaults().guards
-    }
-}
-
-/// Opens a window on `server`, whose siblings are `others`.
-pub(crate) struct Window<'a> {
-    server: &'a Server,
-    /// Where it is reached, if that isn't where it listens.
-    by: Option<SocketAddr>,
-    others: Vec<(&'a Server, Role)>,
-    span: Duration,
-    guards: GuardSettings,
-    raw_logs: Option<RawLogs>,
-    thread: GuardThread,
-}
-
-impl<'a> Window<'a> {
-    pub(crate) fn on(server: &'a Server, span: Duration) -> Self {
-        Self {
-            server,
-            by: None,
-            others: Vec::new(),
-            span,
-            guards: patient(),
-            raw_logs: None,
-            thread: GuardThread::start().expect("a thread"),
-        }
-    }
-
-    pub(crate) fn by(mut self, proxy: SocketAddr) -> Self {
-        self.by = Some(proxy);
-        self
-    }
-
-    fn beside(mut self, other: &'a Server, role: Role) -> Self {
-        self.others.push((other, role));
-        self
-    }
-
-    pub(crate) fn guarded(mut self, change: impl FnOnce(&mut GuardSettings)) -> Self {
-        change(&mut self.guards);
-        self
-    }
-
-    pub(crate) async fn open(&self) -> Result<OpenWindow, NoWindow> {
-        let here = match self.by {
-            Some(proxy) => Endpoint::new(proxy.ip().to_string(), proxy.port()),
-            None => endpoint(self.server),
-        };
-        let group = GroupKey {
-            region: "".into(),
-            id: "orders".into(),
-        };
-        let siblings = self.others.iter().map(|(other, role)| Sibling {
-            endpoint: endpoint(other),
-            role: *role,
-            sources: Sources::default(),
-        });
-        let plan = WindowPlan {
-            group: group.clone(),
-            shard: "0001".into(),
-            node: "a".into(),
-            endpoint: here.clone(),
-            sources: Sources::default(),
-            siblings: siblings.collect(),
-            primary_allowed: true,
-            duration: self.span,
-            commands_max: NonZeroU64::MAX,
-            bytes_max: NonZeroU64::MAX,
-        };
-        let watched = Watched {
-            group,
-            shard: "0001".into(),
-            node: "a".into(),
-            endpoint: here,
-            serverless: false,
-            reach: Reach {
-                dialer: plain(),
-                credentials: Credentials::none(),
-                accounts: Accounts::default(),
-                settings: SETTINGS,
-                parameters: None,
-            },
-        };
-        let reading = Reading {
-            commands: CommandTables::default(),
-            patterns: PatternSettings::default(),
-            lessons: Lessons::default(),
-            veil: Veil::default(),
-            tally: TallySettings::default(),
-            bandwidth: Settings::defaults().bandwidth,
-            seed: 7,
-            clock: Clock::System,
-            archive: None,
-            raw_logs: self.raw_logs.clone(),
-            live: Live::default(),
-            watchdog: Watchdog::none(),
-        };
-        open(plan, &watched, &reading, self.guards.clone(), self.thread.handle()).await
-    }
-
-    pub(crate) async fn opened(&self) -> OpenWindow {
-        self.open().await.unwrap_or_else(|error| panic!("no window: {error}"))
-    }
-
-    pub(crate) async fn refused(&self) -> (&'static str, String) {
-        let error = self.open().await.err().expect("it must be refused");
-        (error.kind(), error.to_string())
-    }
-}
-
-pub(crate) async fn read(window: OpenWindow) -> ClosedWindow {
-    let (_open, stop) = watch::channel(None);
-    timeout(LONG, window.read_to_end(stop)).await.expect("a window ends").0
-}
-
-/// Nothing that reads MONITOR is left on the server.
-pub(crate) async fn check_gone(server: &Server) {
-    let gone = async || {
-        let clients = server.call(&["CLIENT", "LIST"]).await.text();
-        match clients.lines().find(|line| line.contains(" flags=O ")) {
-            None => Ok(()),
-            Some(line) => Err(line.to_owned()),
-        }
-    };
-    eventually("no MONITOR client is left", SOON, gone).await;
-}
-
-#[tokio::test]
-async fn a_window_on_a_replica_misses_nothing_and_knows_what_it_can_not_see() {
-    check_replica(Server::redis()).await;
-    check_replica(Server::redis6()).await;
-    check_replica(Server::valkey9()).await;
-}
-
-/// Of the shard's reads three quarters go to the primary.
-async fn check_replica(plan: ServerPlan) {
-    let pair = Cluster::disabled(bounded(plan), 1).await;
-    let [primary, replica] = &pair.servers[..] else {
-        panic!("two servers")
-    };
-    let traffic = Traffic::new(7)
-        .plan(Plan::new("SET", "a", 600).with(&["1"]).per_second(300.0))
-        .plan(Plan::new("GET", "a", 1500).per_second(750.0))
-        .plan(Plan::new("GET", "a", 500).per_second(250.0).on_replica());
-    let window = Window::on(replica, Duration::from_secs(2)).beside(primary, Role::Primary);
-    let (window, _) = tokio::join!(async { read(window.opened().await).await }, traffic.run(&pair));
-    assert_eq!(window.end, WindowEnd::Duration);
-    assert_eq!(window.role, Role::Replica);
-    let stats = &window.stats;
-    assert!(stats.writes > 50 && stats.reads > 50, "{stats:?}");
-    assert_eq!(stats.replicated, stats.writes, "all writes came by replication");
-    let commands: BTreeSet<&str> = stats.commands_by_name.iter().map(|command| &*command.name).collect();
-    assert_eq!(
-        commands,
-        BTreeSet::from(["GET", "SET"]),
-        "the guard's and the stream's own looks are no load"
-    );
-    assert!(window.server_buffer_peak.is_some(), "the guard saw our client");
-    let reads = window.coverage.reads.expect("both nodes were heard").0;
-    assert!((0.15..0.4).contains(&reads), "coverage of reads {reads}");
-    let writes = window.coverage.writes.expect("both nodes were heard").0;
-    assert!(writes > 0.9, "coverage of writes {writes}");
-    assert_eq!(window.completeness, Some(Ratio(1.0)));
-    check_gone(replica).await;
-}
-
-#[tokio::test]
-async fn a_window_on_a_primary_is_complete() {
-    for plan in [Server::redis(), Server::valkey9()] {
-        let pair = Cluster::disabled(bounded(plan), 1).await;
-        let traffic = Traffic::new(7)
-            .plan(Plan::new("SET", "a", 500).with(&["1"]).per_second(500.0))
-            .plan(
-                Plan::new("EVAL", "return redis.call('GET', 'a')", 500)
-                    .with(&["0"])
-                    .per_second(500.0),
-            );
-        let window = Window::on(&pair.servers[0], Duration::from_secs(1)).beside(&pair.servers[1], Role::Replica);
-        let (window, _) = tokio::join!(async { read(window.opened().await).await }, traffic.run(&pair));
-        assert_eq!(
-            (window.end, window.completeness),
-            (WindowEnd::Duration, Some(Ratio(1.0)))
-        );
-        assert_eq!(window.coverage.writes, Some(Ratio(1.0)));
-    }
-}
 
 #[tokio::test]
 async fn a_reader_that_stands_still_is_cut_before_the_server_holds_much() {
@@ -465,57 +253,6 @@ async fn a_paused_window_is_closed_without_waiting_for_anything() {
 }
 
 #[tokio::test]
-async fn a_node_that_can_not_bear_a_window_gets_none() {
-    let server = Server::redis().start().await;
-    let short = Duration::from_secs(1);
-    let (kind, message) = Window::on(&server, short)
-        .guarded(|guards| guards.require_server_limit = true)
-        .refused()
-        .await;
-    assert_eq!(kind, "no_server_limit");
-    assert!(message.contains("client-output-buffer-limit"), "{message}");
-    let tap = TapSettings {
-        primary_allowed: true,
-        ..TapSettings::default()
-    };
-    let other = Tap::open(&plain(), &endpoint(&server), &Credentials::none(), &Account::new(), tap).await;
-    let other = other.expect("a stream");
-    assert_eq!(Window::on(&server, short).refused().await.0, "other_monitor");
-    drop(other);
-    check_gone(&server).await;
-    let closed = read(
-        Window::on(&server, Duration::from_secs(60))
-            .guarded(|guards| {
-                guards.window_max_without_server_limit = short;
-            })
-            .opened()
-            .await,
-    )
-    .await;
-    assert_eq!(
-        closed.end,
-        WindowEnd::Duration,
-        "it is shortened where the server has no limit"
-    );
-}
-
-#[tokio::test]
-async fn somebody_elses_monitor_on_the_primary_is_noticed_by_a_window_on_the_replica() {
-    let pair = Cluster::disabled(bounded(Server::redis()), 1).await;
-    let [primary, replica] = &pair.servers[..] else {
-        panic!("two servers")
-    };
-    let noticed = async || {
-        let window = Window::on(replica, Duration::from_millis(500)).beside(primary, Role::Primary);
-        read(window.opened().await).await.stats.testimony.other_monitor
-    };
-    assert!(!noticed().await);
-    let mut other = primary.connect().await;
-    other.call(&["MONITOR"]).await.expect("an answer");
-    assert!(noticed().await);
-}
-
-#[tokio::test]
 async fn a_server_with_a_limit_of_its_own_lets_go_of_a_reader_nobody_watches() {
     let server = Server::redis()
         .set("client-output-buffer-limit", "normal 8mb 0 0")
@@ -563,16 +300,6 @@ async fn a_crash_loop_of_hotshard_opens_no_window_and_few_connections() {
 }
 
 #[tokio::test]
-async fn a_server_without_room_for_two_of_ours_gets_no_window() {
-    // One for somebody, one for the guard, none for the stream.
-    let server = Server::redis().set("maxclients", "2").start().await;
-    let _somebody = server.connect().await;
-    let (kind, message) = Window::on(&server, LONG).refused().await;
-    assert_eq!(kind, "max_clients");
-    assert!(message.contains("raise its maxclients"), "{message}");
-}
-
-#[tokio::test]
 async fn a_server_that_bounds_all_clients_together_closes_the_largest_which_is_ours() {
     let server = Server::redis().set("maxmemory-clients", "8mb").start().await;
     let window = Window::on(&server, LONG).guarded(|guards| guards.server_buffer_max = Bytes(1 << 30));
@@ -588,8 +315,4 @@ async fn a_server_that_bounds_all_clients_together_closes_the_largest_which_is_o
     assert_eq!(read(open).await.end, WindowEnd::ServerClosed);
     let evicted = server.info("stats").await["evicted_clients"].trim().to_owned();
     assert_eq!(evicted, "1", "by its limit, and nobody else's");
-}
-
-pub(crate) async fn monitors(server: &Server) -> bool {
-    server.call(&["CLIENT", "LIST"]).await.text().contains(" flags=O ")
 }
