@@ -55,6 +55,45 @@ pub(crate) fn of_printed_key_within(buffer: &[u8], key: Range<usize>) -> (Slot, 
     (Slot::of_checksum(checksum(&buffer[hashed])), is_tagged)
 }
 
+/// The part of a short key without an escape that its slot hangs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hashed {
+    begin: u8,
+    end: u8,
+    is_tag: bool,
+}
+
+impl Hashed {
+    /// `None` if the key is too long, or not printed as it is.
+    pub(crate) fn of(printed: &[u8]) -> Option<Self> {
+        let length = u8::try_from(printed.len()).ok()?;
+        if memchr(b'\\', printed).is_some() {
+            return None;
+        }
+        let tag = hash_tag_within(printed, 0..printed.len());
+        Some(Self {
+            begin: tag.as_ref().map_or(0, |tag| tag.start as u8),
+            end: tag.as_ref().map_or(length, |tag| tag.end as u8),
+            is_tag: tag.is_some(),
+        })
+    }
+
+    /// The slot of such a key that begins at `start` of a buffer.
+    #[inline(always)]
+    pub(crate) fn slot(self, buffer: &[u8], start: usize) -> Slot {
+        Slot::of_checksum(checksum_within(
+            buffer,
+            start + usize::from(self.begin)..start + usize::from(self.end),
+        ))
+    }
+
+    /// Whether it is a hash tag.
+    #[inline(always)]
+    pub(crate) fn is_tag(self) -> bool {
+        self.is_tag
+    }
+}
+
 /// [`hash_tag`] of the key that stands in a buffer, and where it is there.
 pub(crate) fn hash_tag_within(buffer: &[u8], key: Range<usize>) -> Option<Range<usize>> {
     let Some((window, within)) = at_a_glance(buffer, &key) else {
@@ -110,6 +149,33 @@ pub fn unescape_first(printed: &[u8]) -> Option<(u8, &[u8])> {
 
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+/// [`checksum`] of bytes that stand in a buffer. How many they are follows no rule, so up to so many are read as if they were that many:
+/// zeros before the first byte change nothing.
+#[inline(always)]
+fn checksum_within(buffer: &[u8], bytes: Range<usize>) -> u16 {
+    const READ: usize = 24;
+    static KEPT: [u8; 2 * READ] = {
+        let mut kept = [0; 2 * READ];
+        let mut place = READ;
+        while place < kept.len() {
+            kept[place] = u8::MAX;
+            place += 1;
+        }
+        kept
+    };
+    let read = buffer[..bytes.end].last_chunk::<READ>();
+    let kept = KEPT.get(bytes.len()..).and_then(|kept| kept.first_chunk::<READ>());
+    let (Some(read), Some(kept)) = (read, kept) else {
+        return checksum(&buffer[bytes]);
+    };
+    let (read, _) = read.as_chunks();
+    let (kept, _) = kept.as_chunks();
+    read.iter().zip(kept).fold(0, |crc, (eight, kept)| {
+        let eight = u64::from_be_bytes(*eight) & u64::from_be_bytes(*kept);
+        eight_steps(crc, eight.to_be_bytes())
+    })
 }
 
 /// CRC16-XMODEM. Eight bytes at a time: what each adds is looked up by itself, so that no step waits for the one before it.

@@ -27,6 +27,7 @@ mod samples;
 mod script;
 mod signatures;
 mod stats;
+mod text_hash;
 mod understand;
 mod upkeep;
 mod waiting;

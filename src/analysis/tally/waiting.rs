@@ -69,7 +69,7 @@ impl Waiting {
     ) {
         let key = touched.looked_at(key);
         self.touches[self.length] = Touch {
-            hash: touched.hash(&buffer[key.clone()]),
+            hash: touched.hash(buffer, key.clone()),
             key: key.start,
             stamp,
             what,
