@@ -163,7 +163,18 @@ impl Block {
     /// The first `length` bytes, at most all, as words with zeros behind them.
     #[inline(always)]
     pub(crate) fn words(self, length: usize) -> [u64; 4] {
-        let (low, high) = (self.low.head(length), self.high.head(length.saturating_sub(16)));
+        static KEPT: [u8; 2 * Block::LENGTH] = {
+            let mut kept = [0; 2 * Block::LENGTH];
+            let mut place = 0;
+            while place < Block::LENGTH {
+                kept[place] = u8::MAX;
+                place += 1;
+            }
+            kept
+        };
+        let kept = Self::of(&KEPT[Self::LENGTH - length.min(Self::LENGTH)..][..Self::LENGTH]);
+        let halves = [self.low.0 & kept.low.0, self.high.0 & kept.high.0];
+        let [low, high] = halves.map(|half| u128::from_le_bytes(half.to_array()));
         [low as u64, (low >> 64) as u64, high as u64, (high >> 64) as u64]
     }
 

@@ -158,11 +158,13 @@ impl Front {
         self.stamp + usize::from(self.name_end)
     }
 
-    /// The argument after the name, if it ends within sight and not in an escape.
+    /// Where the argument after the name closes, if that is within sight and isn't an escape; else 0.
     #[inline(always)]
-    pub(crate) fn first(&self) -> Option<Range<usize>> {
-        let end = self.stamp + usize::from(self.first_end);
-        (self.first_end > 0).then(|| self.name_end() + 3..end)
+    pub(crate) fn first_end(&self) -> usize {
+        match self.first_end {
+            0 => 0,
+            end => self.stamp + usize::from(end),
+        }
     }
 
     /// The same as any other line's.
@@ -218,7 +220,10 @@ mod tests {
                 Front::LUA => "lua".into(),
                 _ => String::from_utf8_lossy(&address).trim_end_matches('\0').to_owned(),
             };
-            let first = front.first().map_or("", |first| &line[first]);
+            let first = match front.first_end() {
+                0 => "",
+                end => &line[front.name_end() + 3..end],
+            };
             format!("{client}|{}|{first}", &line[front.name()])
         });
         assert_eq!(parts.as_deref(), seen, "{line}");

@@ -87,7 +87,10 @@ impl Alike {
 
     /// Remembers a key's pattern, if its slot hangs on bytes that stand in it as they are.
     pub(super) fn remember(&mut self, glance: Glance, key: &[u8], parts: Parts, id: PatternId) {
-        let Some(hashed) = Hashed::of(key) else { return };
+        let digits = (parts.hex == 0).then_some(parts.digits);
+        let Some(hashed) = Hashed::of(key, digits) else {
+            return;
+        };
         let (mut least, mut greatest) = ([0; Window::LENGTH], [u8::MAX; Window::LENGTH]);
         for (place, byte) in key.iter().enumerate() {
             (least[place], greatest[place]) = match 1 << place {

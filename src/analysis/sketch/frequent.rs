@@ -120,7 +120,10 @@ impl<Extra: Copy + Default> Frequent<Extra> {
     /// The counter of a thing, if it has one.
     #[inline(always)]
     pub fn find(&mut self, hash: u64) -> Option<&mut Counter<Extra>> {
-        let place = self.place(hash);
+        let place = match self.place_at_once(hash) {
+            NOBODYS => self.place(hash),
+            place => place,
+        };
         (place != NOBODYS).then(|| &mut self.counters[place])
     }
 
@@ -412,7 +415,7 @@ fn copy((buffer, from): (&[u8], usize), to: &mut [u8], length: usize) {
     }
 }
 
-/// Moves a text to an earlier place; up to where it stood, more may be written than that.
+/// Moves a text to an earlier place, or none; up to where it stood, more may be written than that.
 #[inline(always)]
 fn move_down(texts: &mut [u8], text: Range<usize>, to: usize) {
     let seen = texts
@@ -420,7 +423,8 @@ fn move_down(texts: &mut [u8], text: Range<usize>, to: usize) {
         .and_then(|rest| rest.first_chunk::<COPIED>())
         .copied();
     match seen {
-        Some(seen) if text.len() <= COPIED && to + COPIED <= text.start => {
+        // Those before the first that leaves stay where they are.
+        Some(seen) if text.len() <= COPIED && (to == text.start || to + COPIED <= text.start) => {
             texts[to..to + COPIED].copy_from_slice(&seen);
         }
         _ => texts.copy_within(text, to),

@@ -3,8 +3,6 @@
 //! What such a line counts, [`Tally::understand_front`] would count just so; here it takes no more than looking up who and what it is, the
 //! keys' hashes, and their announcement. Tests hold the two to each other.
 
-use std::ops::Range;
-
 use super::Tally;
 use super::clients::Client;
 use super::commands::Everyday;
@@ -31,19 +29,24 @@ impl Tally {
         if !everyday.takes_key_first() {
             return self.understand_others(buffer, &front, end, (command, everyday));
         }
-        let Some(key) = front.first().or_else(|| argument_after(buffer, front.name_end(), end)) else {
-            return self.understand_front(buffer, &front, end);
+        let begin = front.name_end() + 3;
+        let closing = match front.first_end() {
+            0 => closing_quote_of_long(buffer, begin, end),
+            closing => closing,
         };
+        if closing == 0 {
+            return self.understand_front(buffer, &front, end);
+        }
         self.count_everyday(&front, command);
         let shape = match everyday {
             Everyday::KeyAndShape(rule) => {
                 let ends = (front.name_end(), end);
-                self.signatures.shape_after_key((command, rule), buffer, key.end, ends)
+                self.signatures.shape_after_key((command, rule), buffer, closing, ends)
             }
             Everyday::Key(shape) => shape,
             Everyday::Others | Everyday::No => 0,
         };
-        self.announce(buffer, key, start, What::Command(command, shape));
+        self.announce(buffer, begin..closing, start, What::Command(command, shape));
         Ok(())
     }
 
@@ -92,9 +95,8 @@ impl Tally {
     }
 }
 
-/// The argument after a name that closes at `closing`, wherever it ends.
+/// Where an argument closes that doesn't within sight; 0 if it doesn't at all.
 #[inline(never)]
-fn argument_after(buffer: &[u8], closing: usize, end: usize) -> Option<Range<usize>> {
-    let begin = closing + 3;
-    closing_quote(buffer, begin, end).map(|closing| begin..closing)
+fn closing_quote_of_long(buffer: &[u8], begin: usize, end: usize) -> usize {
+    closing_quote(buffer, begin, end).unwrap_or_default()
 }

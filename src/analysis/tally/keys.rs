@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::sampled::{Bounds, Sampled};
+use super::slot_touches::SlotTouches;
 use super::text_hash::TextHash;
 use crate::analysis::line::time;
 use crate::analysis::pattern::{Normaliser, PatternId};
@@ -54,7 +55,7 @@ const TAGGED: u16 = 1 << 15;
 #[derive(Debug)]
 struct Credit {
     hash: TextHash,
-    slots: Vec<u64>,
+    slots: SlotTouches,
     patterns: Vec<PatternTouches>,
     tags: Frequent<()>,
     /// Those of the keys at hand that have a hash tag.
@@ -84,7 +85,7 @@ impl Touched {
             normaliser,
             credit: Credit {
                 hash,
-                slots: vec![0; usize::from(Slot::COUNT)],
+                slots: SlotTouches::default(),
                 patterns: Vec::new(),
                 tags: Frequent::new(limits(TAGS_MAX.min(keys_max))),
                 tagged: Vec::new(),
@@ -106,7 +107,7 @@ impl Touched {
     /// The part of a key that is looked at; counts a key that is cut so.
     #[inline(always)]
     pub(super) fn looked_at(&mut self, key: Range<usize>) -> Range<usize> {
-        if key.len() <= KEY_MAX {
+        if key.end - key.start <= KEY_MAX {
             return key;
         }
         self.cut += 1;
@@ -168,7 +169,7 @@ impl Touched {
             cut_keys: self.cut,
             keys,
             tags: found_tags,
-            slots,
+            slots: slots.all(),
             patterns: patterns
                 .into_iter()
                 .map(|touches| (touches.id, touches.count, touches.example))
@@ -286,7 +287,7 @@ impl Credit {
         // Most of these places are far from the processor: it fetches many at once where no step waits for the one before it.
         for (number, (counter, count)) in leaving.counts().enumerate() {
             let facts = counter.extra;
-            self.slots[usize::from(facts.slot().number())] += count;
+            self.slots.add(facts.slot(), count);
             self.patterns[facts.pattern() as usize].count += count;
             self.tagged[tagged] = number as u32;
             tagged += usize::from((count != 0) & (facts.slot & TAGGED != 0));
@@ -295,20 +296,20 @@ impl Credit {
             let (counter, count) = leaving.at(self.tagged[place] as usize);
             let (texts, key) = leaving.text_of(counter);
             if let Some(tag) = slot::hash_tag_within(texts, key) {
-                self.tag(&texts[tag], count);
+                self.tag((texts, tag), count);
             }
         }
     }
 
-    fn tag(&mut self, tag: &[u8], count: u64) {
-        let hash = self.hash.of(tag);
+    fn tag(&mut self, (texts, tag): (&[u8], Range<usize>), count: u64) {
+        let hash = self.hash.of_within(texts, tag.clone());
         if let Some(counter) = self.tags.find(hash) {
             return counter.add(count);
         }
-        if self.tags.is_full(tag) {
+        if self.tags.is_full(&texts[tag.clone()]) {
             self.tags.purge(|_| {});
         }
-        self.tags.insert(hash, tag, count, ());
+        self.tags.insert_within(hash, (texts, tag), count, ());
     }
 }
 

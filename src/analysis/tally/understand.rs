@@ -25,13 +25,28 @@ impl Tally {
             let long = self.extend_long_line(long, &buffer[start + LINE_MAX..end]);
             return self.end_long_line(long);
         }
-        let (start, end) = trimmed(buffer, start, end);
+        let (start, end) = self.trimmed_as_before(buffer, start, end);
         if end == start || buffer[end - 1] != b'"' {
             return self.odd_line(&buffer[start..end]);
         }
         if let Err(rejection) = self.understand(buffer, start, end) {
             self.reject(rejection);
         }
+    }
+
+    /// [`trimmed`]. All lines of a stream are in one form, so whether a line has a plus sign is known before it is looked at: what is read
+    /// of the line needn't wait for that.
+    #[inline(always)]
+    fn trimmed_as_before(&mut self, buffer: &[u8], start: usize, end: usize) -> (usize, usize) {
+        if (buffer.get(start) == Some(&b'+')) != (self.sign == 1) {
+            self.sign = 1 - self.sign;
+        }
+        let end = if end > start && buffer[end - 1] == b'\r' {
+            end - 1
+        } else {
+            end
+        };
+        (start + self.sign, end)
     }
 
     /// A line whose front is an everyday line's.

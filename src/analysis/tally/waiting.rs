@@ -73,7 +73,7 @@ impl Waiting {
             key: key.start,
             stamp,
             what,
-            length: key.len() as u16,
+            length: (key.end - key.start) as u16,
         };
         self.length += 1;
         if self.length == BATCH {
@@ -111,8 +111,8 @@ fn count_together(touches: &[Touch], buffer: &[u8], touched: &mut Touched, signa
         let number = usize::from(*number);
         places[number] = touches[number].place(buffer, touched);
     }
-    for (touch, place) in touches.iter().zip(places) {
-        touch.count(place, buffer, touched, signatures);
+    for (touch, place) in touches.iter().zip(&places) {
+        touch.count(*place, buffer, touched, signatures);
     }
 }
 
