@@ -16,7 +16,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShapeRule {
     /// Arguments before the first that is shown: the key, a cursor.
-    hidden: usize,
+    hidden: u8,
     reads: Reads,
 }
 
@@ -115,7 +115,7 @@ impl ShapeRule {
     /// The shape of a command with these arguments (all after its name, in MONITOR's escaped form; more than
     /// [`ShapeRule::arguments_max`] aren't needed), of which there are `total`.
     pub fn shape(self, arguments: &[&[u8]], total: usize) -> Shape {
-        let shown = arguments.get(self.hidden..).unwrap_or_default();
+        let shown = arguments.get(usize::from(self.hidden)..).unwrap_or_default();
         let mut shape = Shape::default();
         match self.reads {
             Reads::All => {}
@@ -125,7 +125,7 @@ impl ShapeRule {
                 "?"
             }),
             Reads::Named => {
-                shape.push(magnitude(total.saturating_sub(self.hidden)));
+                shape.push(magnitude(total.saturating_sub(self.hidden.into())));
                 shape.push(if self.hidden == 0 { "keys" } else { "fields" });
             }
             Reads::Streams => {

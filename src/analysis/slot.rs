@@ -55,6 +55,120 @@ pub(crate) fn of_printed_key_within(buffer: &[u8], key: Range<usize>) -> (Slot, 
     (Slot::of_checksum(checksum(&buffer[hashed])), is_tagged)
 }
 
+/// What the slots of keys hang on that differ in the values of some digits alone, as places in such a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hashed {
+    begin: u8,
+    end: u8,
+    is_tag: bool,
+    digits: Option<Digits>,
+}
+
+/// Digits among eight bytes, and what all else adds to the checksum: whatever a byte adds hangs on how many follow it, and on nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Digits {
+    /// Where the eight bytes begin.
+    first: u8,
+    /// How many bytes follow the last of the eight, and eight more; these may reach past the end.
+    followed: u8,
+    /// The lower halves of those that are such digits.
+    values: u64,
+    /// The checksum with zeros for digits.
+    zeros: u16,
+}
+
+impl Hashed {
+    /// Of a key with digits at these places, whose values may be others; or other bytes too, unless `digits` are all. `None` if the key is
+    /// too long, or not printed as it is.
+    pub(crate) fn of(printed: &[u8], digits: Option<u64>) -> Option<Self> {
+        let length = u8::try_from(printed.len()).ok().filter(|length| *length < 64)?;
+        if memchr(b'\\', printed).is_some() {
+            return None;
+        }
+        let tag = hash_tag_within(printed, 0..printed.len());
+        let begin = tag.as_ref().map_or(0, |tag| tag.start as u8);
+        let end = tag.as_ref().map_or(length, |tag| tag.end as u8);
+        Some(Self {
+            begin,
+            end,
+            is_tag: tag.is_some(),
+            digits: digits.and_then(|digits| Digits::of(printed, begin..end, digits)),
+        })
+    }
+
+    /// The slot of such a key that begins at `start` of a buffer.
+    #[inline(always)]
+    pub(crate) fn slot(&self, buffer: &[u8], start: usize) -> Slot {
+        let quick = self.digits.and_then(|digits| digits.checksum(buffer, start));
+        Slot::of_checksum(match quick {
+            Some(checksum) => checksum,
+            None => checksum(&buffer[start + usize::from(self.begin)..start + usize::from(self.end)]),
+        })
+    }
+
+    /// Whether it is a hash tag.
+    #[inline(always)]
+    pub(crate) fn is_tag(&self) -> bool {
+        self.is_tag
+    }
+}
+
+impl Digits {
+    /// `None` if they are among more than eight bytes.
+    fn of(printed: &[u8], hashed: Range<u8>, digits: u64) -> Option<Self> {
+        let is_digit = |place: u8| digits >> place & 1 != 0;
+        let first = hashed.clone().find(|place| is_digit(*place)).unwrap_or(hashed.start);
+        if hashed.clone().skip_while(|place| *place < first + 8).any(is_digit) {
+            return None;
+        }
+        let zero = |place: u8| {
+            if is_digit(place) {
+                b'0'
+            } else {
+                printed[usize::from(place)]
+            }
+        };
+        let zeros: Vec<u8> = hashed.clone().map(zero).collect();
+        let is_value = |place: u8| place < hashed.end && is_digit(place);
+        let values = (0..8).filter(|number| is_value(first + number));
+        Some(Self {
+            first,
+            followed: hashed.end - first,
+            values: values.fold(0, |values, number| values | 0xf << (8 * number)),
+            zeros: checksum(&zeros),
+        })
+    }
+
+    /// `None` if the buffer ends too early.
+    #[inline(always)]
+    fn checksum(self, buffer: &[u8], start: usize) -> Option<u16> {
+        let eight = buffer.get(start + usize::from(self.first)..)?.first_chunk()?;
+        let values = u64::from_le_bytes(*eight) & self.values;
+        let adding: &[[u16; 16]; 8] = ADDING.get(usize::from(self.followed)..)?.first_chunk()?;
+        let places = (0..8_usize).zip(adding.iter().rev());
+        Some(places.fold(self.zeros, |crc, (place, adding)| {
+            crc ^ adding[(values >> (8 * place)) as usize & 0xf]
+        }))
+    }
+}
+
+/// What the lower half of a byte adds when so many bytes, less eight, follow it; nothing where that is less than none.
+static ADDING: [[u16; 16]; 72] = {
+    let mut adding = [[0; 16]; 72];
+    let mut value = 1;
+    while value < 16 {
+        let mut followed = 8;
+        adding[followed][value] = TABLES[0][value];
+        while followed + 1 < adding.len() {
+            let before = adding[followed][value];
+            followed += 1;
+            adding[followed][value] = (before << 8) ^ TABLES[0][(before >> 8) as usize];
+        }
+        value += 1;
+    }
+    adding
+};
+
 /// [`hash_tag`] of the key that stands in a buffer, and where it is there.
 pub(crate) fn hash_tag_within(buffer: &[u8], key: Range<usize>) -> Option<Range<usize>> {
     let Some((window, within)) = at_a_glance(buffer, &key) else {
@@ -217,6 +331,24 @@ mod tests {
             proptest::prop_assert_eq!(found.map(|tag| &buffer[tag]), tag);
             let expected = (of_printed_key(key.as_bytes()), tag.is_some());
             proptest::prop_assert_eq!(of_printed_key_within(&buffer, within), expected);
+        }
+
+        #[test]
+        fn keys_that_differ_in_digits_have_their_slots(key in "[a{}:0-9]{0,70}", values: u64, after in "[{}a]{0,70}") {
+            let may_differ = |place: usize| place < 64 && key.as_bytes()[place].is_ascii_digit() && values >> place & 1 == 0;
+            let digits = (0..key.len()).filter(|place| may_differ(*place)).fold(0, |digits, place| digits | 1 << place);
+            let other: Vec<u8> = key.bytes().enumerate().map(|(place, byte)| match may_differ(place) {
+                true => b'0' + (values >> (place % 60)) as u8 % 10,
+                false => byte,
+            }).collect();
+            let hashed = Hashed::of(key.as_bytes(), Some(digits));
+            proptest::prop_assert_eq!(hashed.is_some(), key.len() < 64);
+            for buffer in [[b"}{", &other[..], after.as_bytes()].concat(), [b"}{", &other[..]].concat()] {
+                let expected = (of_printed_key(&other), hash_tag(&other).is_some());
+                for hashed in [hashed, Hashed::of(key.as_bytes(), None)].iter().flatten() {
+                    proptest::prop_assert_eq!((hashed.slot(&buffer, 2), hashed.is_tag()), expected);
+                }
+            }
         }
 
         #[test]

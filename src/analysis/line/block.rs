@@ -7,6 +7,11 @@ use wide::u8x16;
 pub(crate) struct Sixteen(u8x16);
 
 impl Sixteen {
+    /// How many bytes it holds.
+    pub(crate) const LENGTH: usize = 16;
+    /// A bit for each of them.
+    pub(crate) const ALL: u32 = (1 << Self::LENGTH) - 1;
+
     #[inline(always)]
     pub(crate) fn of(bytes: &[u8; 16]) -> Self {
         Self(u8x16::new(*bytes))
@@ -28,16 +33,26 @@ impl Sixteen {
             .to_bitmask()
     }
 
+    /// One bit for each place where a byte stands that is neither less than the one bound's there nor greater than the other's.
+    #[inline(always)]
+    pub(crate) fn places_within(self, least: Self, greatest: Self) -> u32 {
+        self.0.max(least.0).min(greatest.0).simd_eq(self.0).to_bitmask()
+    }
+
+    /// The same bytes, but all those that stand in hexadecimal numbers are one.
+    #[inline(always)]
+    pub(crate) fn without_hex(self) -> Self {
+        let among = |first: u8, last: u8| {
+            let from_first = self.0 - u8x16::splat(first);
+            from_first.min(u8x16::splat(last - first)).simd_eq(from_first)
+        };
+        Self(self.0 | among(b'0', b'9') | among(b'a', b'f'))
+    }
+
     /// One bit for each place where one of two bytes stands.
     #[inline(always)]
     pub(crate) fn places_of_either(self, one: u8, other: u8) -> u32 {
         (self.0.simd_eq(u8x16::splat(one)) | self.0.simd_eq(u8x16::splat(other))).to_bitmask()
-    }
-
-    /// One bit for each place where the other has the same byte.
-    #[inline(always)]
-    pub(crate) fn places_as_in(self, other: Self) -> u32 {
-        self.0.simd_eq(other.0).to_bitmask()
     }
 
     /// The first `length` bytes, at most sixteen, as a number that tells them from all other such stretches of that length.
@@ -80,6 +95,12 @@ impl Window {
         Self([0, 1, 2, 3].map(|part: usize| Sixteen::of(&parts[part])))
     }
 
+    /// Its first bytes.
+    #[inline(always)]
+    pub(crate) fn first(self) -> Sixteen {
+        self.0[0]
+    }
+
     /// One bit for each place where `byte` stands, the first in the lowest bit.
     #[inline(always)]
     pub(crate) fn places_of(self, byte: u8) -> u64 {
@@ -98,11 +119,12 @@ impl Window {
         joined(self.0.map(|part| part.places_of_either(one, other)))
     }
 
-    /// One bit for each place where `other` has the same byte.
+    /// Whether no byte is less than the one bound's at its place or greater than the other's.
     #[inline(always)]
-    pub(crate) fn places_as_in(self, other: &[u8; Self::LENGTH]) -> u64 {
-        let Self(other) = Self::of(other);
-        joined([0, 1, 2, 3].map(|part: usize| self.0[part].places_as_in(other[part])))
+    pub(crate) fn is_within(self, least: &[u8; Self::LENGTH], greatest: &[u8; Self::LENGTH]) -> bool {
+        let (Self(least), Self(greatest)) = (Self::of(least), Self::of(greatest));
+        let part = |part: usize| self.0[part].places_within(least[part], greatest[part]);
+        part(0) & part(1) & part(2) & part(3) == Sixteen::ALL
     }
 }
 
@@ -136,6 +158,24 @@ impl Block {
     #[inline(always)]
     pub(crate) fn head(self, length: u32) -> u128 {
         self.low.head(length as usize)
+    }
+
+    /// The first `length` bytes, at most all, as words with zeros behind them.
+    #[inline(always)]
+    pub(crate) fn words(self, length: usize) -> [u64; 4] {
+        static KEPT: [u8; 2 * Block::LENGTH] = {
+            let mut kept = [0; 2 * Block::LENGTH];
+            let mut place = 0;
+            while place < Block::LENGTH {
+                kept[place] = u8::MAX;
+                place += 1;
+            }
+            kept
+        };
+        let kept = Self::of(&KEPT[Self::LENGTH - length.min(Self::LENGTH)..][..Self::LENGTH]);
+        let halves = [self.low.0 & kept.low.0, self.high.0 & kept.high.0];
+        let [low, high] = halves.map(|half| u128::from_le_bytes(half.to_array()));
+        [low as u64, (low >> 64) as u64, high as u64, (high >> 64) as u64]
     }
 
     #[inline(always)]

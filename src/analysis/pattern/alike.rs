@@ -1,7 +1,7 @@
 //! Keys that differ in nothing but the values of their numbers and hashes have one pattern: that of such a key, remembered.
 //!
-//! Three masks of 64 bits decide: where the key has the bytes of the remembered one, where it has digits, and where letters that hexadecimal
-//! numbers have. Only a key of which these say all there is to say is remembered: [`Parts`] tells. It knows no pattern by itself: each
+//! Two bounds for each byte decide: the remembered key's own byte, or what a value may hold there. Where a hash stands, digits and letters are
+//! looked for too. Only a key of which these say all there is to say is remembered: [`Parts`] tells. It knows no pattern by itself: each
 //! comes from [`Quick`](super::quick), and tests hold the one to the other.
 
 use std::ops::Range;
@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::class::{Class, Word, is_address_head};
 use super::registry::PatternId;
 use crate::analysis::line::Window;
+use crate::analysis::slot::Hashed;
 
 /// A key is seen with what follows it; a longer one isn't remembered.
 pub(super) const KEY_MAX: usize = Window::LENGTH - 1;
@@ -20,21 +21,31 @@ pub(super) struct Alike {
     recent: Box<[Recent; RECENT]>,
 }
 
-/// A key at a glance.
+/// A key at a glance: itself and what follows it.
+#[derive(Clone, Copy)]
 pub(super) struct Glance {
     window: Window,
     length: usize,
-    digits: u64,
-    hex_letters: u64,
+}
+
+/// What is known of keys that are alike.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// Their pattern. Learning may have made it part of another since.
+    pub(super) id: PatternId,
+    /// What their slots hang on: a brace is no value, so it stands at one place in all of them.
+    pub(super) hashed: Hashed,
 }
 
 /// One key, for all that are alike.
 #[derive(Clone, Copy, Debug)]
 struct Recent {
-    text: [u8; Window::LENGTH],
-    parts: Parts,
+    /// The least that may stand at each place; behind the end anything.
+    least: [u8; Window::LENGTH],
+    greatest: [u8; Window::LENGTH],
     length: usize,
-    id: PatternId,
+    parts: Parts,
+    known: Known,
 }
 
 /// Which bytes of a key are values that may be others.
@@ -50,42 +61,50 @@ pub(super) struct Parts {
 
 impl Alike {
     pub(super) fn new() -> Self {
+        let nobodys = Recent {
+            least: [0; Window::LENGTH],
+            greatest: [0; Window::LENGTH],
+            // No key's.
+            length: usize::MAX,
+            parts: Parts::default(),
+            known: Known {
+                id: PatternId::default(),
+                hashed: Hashed::default(),
+            },
+        };
         Self {
-            recent: Box::new(
-                [Recent {
-                    text: [0; Window::LENGTH],
-                    parts: Parts::default(),
-                    // No key's.
-                    length: usize::MAX,
-                    id: PatternId::default(),
-                }; RECENT],
-            ),
+            recent: Box::new([nobodys; RECENT]),
         }
     }
 
-    /// The pattern of a key that differs from this one in values alone. Learning may have made it part of another since.
+    /// What is known of a key that differs from a remembered one in values alone.
     #[inline(always)]
-    pub(super) fn recall(&self, key: &Glance) -> Option<PatternId> {
+    pub(super) fn recall(&self, key: Glance) -> Option<Known> {
         let recent = &self.recent[key.place()];
-        let Parts { digits, hex, hash } = recent.parts;
-        let same = key.window.places_as_in(&recent.text) | digits | hex | !key.within();
-        let is_alike = recent.length == key.length
-            && same == u64::MAX
-            && key.digits & digits == digits
-            && (key.digits | key.hex_letters) & hex == hex
-            && (hash == 0 || (key.digits & hash != 0 && key.hex_letters & hash != 0));
-        is_alike.then_some(recent.id)
+        let is_alike = recent.length == key.length && key.window.is_within(&recent.least, &recent.greatest);
+        (is_alike && (recent.parts.hex == 0 || key.has_hash(recent.parts))).then_some(recent.known)
     }
 
-    /// Remembers the pattern of a key.
-    pub(super) fn remember(&mut self, glance: &Glance, key: &[u8], parts: Parts, id: PatternId) {
-        let mut text = [0; Window::LENGTH];
-        text[..key.len()].copy_from_slice(key);
+    /// Remembers a key's pattern, if its slot hangs on bytes that stand in it as they are.
+    pub(super) fn remember(&mut self, glance: Glance, key: &[u8], parts: Parts, id: PatternId) {
+        let digits = (parts.hex == 0).then_some(parts.digits);
+        let Some(hashed) = Hashed::of(key, digits) else {
+            return;
+        };
+        let (mut least, mut greatest) = ([0; Window::LENGTH], [u8::MAX; Window::LENGTH]);
+        for (place, byte) in key.iter().enumerate() {
+            (least[place], greatest[place]) = match 1 << place {
+                bit if parts.digits & bit != 0 => (b'0', b'9'),
+                bit if parts.hex & bit != 0 => (b'0', b'f'),
+                _ => (*byte, *byte),
+            };
+        }
         self.recent[glance.place()] = Recent {
-            text,
-            parts,
+            least,
+            greatest,
             length: key.len(),
-            id,
+            parts,
+            known: Known { id, hashed },
         };
     }
 }
@@ -94,26 +113,27 @@ impl Glance {
     /// Of the key that `bytes` begin with.
     #[inline(always)]
     pub(super) fn of(bytes: &[u8; Window::LENGTH], length: usize) -> Self {
-        let window = Window::of(bytes);
         Self {
-            window,
+            window: Window::of(bytes),
             length,
-            digits: window.places_among(b'0', b'9'),
-            hex_letters: window.places_among(b'a', b'f'),
         }
     }
 
+    /// Where alike keys are remembered: values are digits and letters of hexadecimal numbers, so all else is the same in them. Which other
+    /// keys meet there matters for speed alone.
     #[inline(always)]
-    fn within(&self) -> u64 {
-        (1 << self.length) - 1
+    fn place(self) -> usize {
+        let rest = self.window.first().without_hex().head(self.length);
+        let mixed = (rest as u64 ^ ((rest >> 64) as u64).rotate_left(29) ^ self.length as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> (u64::BITS - RECENT.ilog2())) as usize
     }
 
-    /// Where alike keys are remembered: values are digits and letters of hexadecimal numbers, so all else is the same in them.
-    #[inline(always)]
-    fn place(&self) -> usize {
-        let rest = !(self.digits | self.hex_letters) & self.within();
-        let mixed = (rest ^ (self.length as u64) << 58).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> (u64::BITS - RECENT.ilog2())) as usize
+    /// Whether hexadecimal digits stand where they must, and in the hash both digits and letters.
+    fn has_hash(self, Parts { hex, hash, .. }: Parts) -> bool {
+        let digits = self.window.places_among(b'0', b'9');
+        let letters = self.window.places_among(b'a', b'f');
+        (digits | letters) & hex == hex && (hash == 0 || (digits & hash != 0 && letters & hash != 0))
     }
 }
 

@@ -40,6 +40,7 @@ use registry::Registry;
 use rule::Rules;
 
 use super::line::Window;
+use super::slot::Hashed;
 use super::veil::{KeyNames, Veil};
 use crate::model::Timestamp;
 
@@ -120,39 +121,49 @@ impl Normaliser {
         let mut seen = [0; Window::LENGTH];
         let length = key.len().min(seen.len());
         seen[..length].copy_from_slice(&key[..length]);
-        self.classify_seen(key, &seen, time)
+        self.classify_seen(key, &seen, || time).0
     }
 
-    /// [`Normaliser::classify`] of a key that stands in a buffer.
+    /// [`Normaliser::classify`] of a key that stands in a buffer; and what its slot hangs on, if that is known.
     #[inline(always)]
-    pub(crate) fn classify_within(&mut self, buffer: &[u8], key: Range<usize>, time: Timestamp) -> PatternId {
+    pub(crate) fn classify_within(
+        &mut self,
+        buffer: &[u8],
+        key: Range<usize>,
+        time: impl FnOnce() -> Timestamp,
+    ) -> (PatternId, Option<Hashed>) {
         let seen = buffer.get(key.start..).and_then(|bytes| bytes.first_chunk());
         match seen {
             Some(seen) => self.classify_seen(&buffer[key], seen, time),
-            None => self.classify(&buffer[key], time),
+            None => (self.classify(&buffer[key], time()), None),
         }
     }
 
-    /// [`Normaliser::classify`] of a key with the bytes from its beginning on.
+    /// [`Normaliser::classify_within`] of a key with the bytes from its beginning on.
     #[inline(always)]
-    fn classify_seen(&mut self, key: &[u8], seen: &[u8; Window::LENGTH], time: Timestamp) -> PatternId {
+    fn classify_seen(
+        &mut self,
+        key: &[u8],
+        seen: &[u8; Window::LENGTH],
+        time: impl FnOnce() -> Timestamp,
+    ) -> (PatternId, Option<Hashed>) {
         if let Some(rules) = &mut self.rules
             && let Some(rule) = rules.find(key, self.registry.hash(key))
         {
-            return self.rule_ids[rule];
+            return (self.rule_ids[rule], None);
         }
         if key.len() > alike::KEY_MAX {
-            return self.classify_by_text(key, time);
+            return (self.classify_by_text(key, time()), None);
         }
         let glance = Glance::of(seen, key.len());
-        match self.alike.recall(&glance) {
-            Some(id) => self.registry.resolve(id),
-            None => self.classify_and_remember(key, &glance, time),
+        match self.alike.recall(glance) {
+            Some(known) => (self.registry.resolve(known.id), Some(known.hashed)),
+            None => (self.classify_and_remember(key, glance, time()), None),
         }
     }
 
     #[inline(never)]
-    fn classify_and_remember(&mut self, key: &[u8], glance: &Glance, time: Timestamp) -> PatternId {
+    fn classify_and_remember(&mut self, key: &[u8], glance: Glance, time: Timestamp) -> PatternId {
         let id = self.classify_by_text(key, time);
         if let Some(parts) = self.quick.take_parts() {
             self.alike.remember(glance, key, parts, id);

@@ -16,6 +16,9 @@ const TEXTS_STEP: usize = 4096;
 /// A text up to here is copied with what follows it: nearly all are shorter, and no length takes longer than another.
 const COPIED: usize = 64;
 
+/// Counts so little above the offset are ranked without being sorted.
+const NEAR: usize = 64;
+
 /// The place of the counter that is nobody's.
 pub const NOBODYS: usize = 0;
 
@@ -117,7 +120,10 @@ impl<Extra: Copy + Default> Frequent<Extra> {
     /// The counter of a thing, if it has one.
     #[inline(always)]
     pub fn find(&mut self, hash: u64) -> Option<&mut Counter<Extra>> {
-        let place = self.place(hash);
+        let place = match self.place_at_once(hash) {
+            NOBODYS => self.place(hash),
+            place => place,
+        };
         (place != NOBODYS).then(|| &mut self.counters[place])
     }
 
@@ -191,6 +197,7 @@ impl<Extra: Copy + Default> Frequent<Extra> {
     }
 
     /// Makes room: the less frequent half leaves; which these are is told to `leaving`, perhaps in parts.
+    #[inline(never)]
     pub fn purge(&mut self, mut leaving: impl FnMut(&Leaving<Extra>)) {
         loop {
             self.purge_half(&mut leaving);
@@ -236,35 +243,51 @@ impl<Extra: Copy + Default> Frequent<Extra> {
             up_to: self.offset,
             ..self.all()
         });
+        self.let_go();
         self.table.clear();
-        let (mut stayed, mut texts_end) = (1, 0);
-        for place in 1..self.counters.len() {
-            let mut counter = self.counters[place];
-            if counter.upper() <= self.offset {
-                continue;
-            }
+        let mut texts_end = 0;
+        for (place, counter) in self.counters.iter_mut().enumerate().skip(1) {
             let text = counter.place_of_text();
             counter.text = texts_end as u32;
-            move_down(&mut self.texts, text, texts_end);
-            texts_end += counter.kept();
+            texts_end += text.len();
+            move_down(&mut self.texts, text, counter.text as usize);
+            self.table.insert(counter.hash, place);
+        }
+        self.texts_end = texts_end;
+    }
+
+    /// Keeps the counters of more than the offset alone. Which these are follows no rule, so each is written to where the next that
+    /// stays belongs, and the processor has nothing to guess.
+    fn let_go(&mut self) {
+        let mut stayed = 1;
+        for place in 1..self.counters.len() {
+            let counter = self.counters[place];
             self.counters[stayed] = counter;
-            self.table.insert(counter.hash, stayed);
-            stayed += 1;
+            stayed += usize::from(counter.upper() > self.offset);
         }
         self.counters.truncate(stayed);
-        self.texts_end = texts_end;
     }
 
     /// The count that half of the things don't pass.
     fn middle(&mut self) -> u64 {
-        let uppers = self.counters[1..].iter().map(Counter::upper);
-        let Some(least) = uppers.clone().min() else {
+        if self.is_empty() {
             return 0;
-        };
+        }
+        let uppers = self.counters[1..].iter().map(Counter::upper);
         let half = self.len() / 2;
-        // More often than not half of them came once and not again.
-        if uppers.clone().filter(|upper| *upper == least).count() > half {
-            return least;
+        // Nearly always it is little more than that of things that came once, so it is enough to count how many have each of these.
+        // Neighbours are counted apart, so that none waits for the one before it.
+        let mut having = [[0_u32; NEAR]; 4];
+        for (number, upper) in uppers.clone().enumerate() {
+            let above = upper.saturating_sub(self.offset).min(NEAR as u64 - 1);
+            having[number % 4][above as usize] += 1;
+        }
+        let mut passed = 0;
+        for above in 0..NEAR - 1 {
+            passed += having.iter().map(|having| having[above] as usize).sum::<usize>();
+            if passed > half {
+                return self.offset + above as u64;
+            }
         }
         self.ranks.clear();
         self.ranks.extend(uppers);
@@ -284,8 +307,25 @@ impl<Extra> Leaving<'_, Extra> {
     /// Every counter of the table, with how often its thing was seen if that leaves, else 0: who leaves follows no rule, so nothing is left
     /// to a guess of the processor's.
     pub fn counts(&self) -> impl Iterator<Item = (&Counter<Extra>, u64)> {
-        let count = |counter: &Counter<Extra>| select_unpredictable(counter.upper() <= self.up_to, counter.count, 0);
-        self.counters.iter().map(move |counter| (counter, count(counter)))
+        (0..self.len()).map(|number| self.at(number))
+    }
+
+    /// One of these.
+    #[inline(always)]
+    pub fn at(&self, number: usize) -> (&Counter<Extra>, u64) {
+        let counter = &self.counters[number];
+        let count = select_unpredictable(counter.upper() <= self.up_to, counter.count, 0);
+        (counter, count)
+    }
+
+    /// How many counters the table has.
+    pub fn len(&self) -> usize {
+        self.counters.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.counters.is_empty()
     }
 
     /// Where a thing's kept text stands, and in what.
@@ -375,7 +415,7 @@ fn copy((buffer, from): (&[u8], usize), to: &mut [u8], length: usize) {
     }
 }
 
-/// Moves a text to an earlier place; up to where it stood, more may be written than that.
+/// Moves a text to an earlier place, or none; up to where it stood, more may be written than that.
 #[inline(always)]
 fn move_down(texts: &mut [u8], text: Range<usize>, to: usize) {
     let seen = texts
@@ -383,7 +423,8 @@ fn move_down(texts: &mut [u8], text: Range<usize>, to: usize) {
         .and_then(|rest| rest.first_chunk::<COPIED>())
         .copied();
     match seen {
-        Some(seen) if text.len() <= COPIED && to + COPIED <= text.start => {
+        // Those before the first that leaves stay where they are.
+        Some(seen) if text.len() <= COPIED && (to == text.start || to + COPIED <= text.start) => {
             texts[to..to + COPIED].copy_from_slice(&seen);
         }
         _ => texts.copy_within(text, to),

@@ -3,8 +3,9 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::commands::{folded, hash};
-use crate::analysis::line::Source;
+use super::commands::folded;
+use super::text_hash::TextHash;
+use crate::analysis::line::{Front, Source};
 use crate::analysis::sketch::Distinct;
 
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(super) struct Clients {
     /// All others.
     long: HashMap<Box<[u8]>, u64, FixedState>,
     clients_max: usize,
-    state: FixedState,
+    hash: TextHash,
     /// Lines of scripts, whose client MONITOR doesn't name.
     pub(super) lua: u64,
     /// Lines of clients past the limit.
@@ -42,6 +43,15 @@ pub(super) enum Client<'line> {
 }
 
 impl<'line> Client<'line> {
+    /// From the address in a line's front.
+    #[inline(always)]
+    pub(super) fn short(address: u128) -> Self {
+        match address {
+            Front::LUA => Self::Lua,
+            _ => Self::Short(address),
+        }
+    }
+
     /// From what stands between the database and `]`.
     #[inline(never)]
     pub(super) fn printed(source: &'line [u8]) -> Self {
@@ -65,9 +75,9 @@ impl Clients {
             places: HashMap::with_hasher(state.clone()),
             short: vec![(0, 0)],
             recent: Box::new([0; RECENT]),
-            long: HashMap::with_hasher(state.clone()),
+            long: HashMap::with_hasher(state),
             clients_max,
-            state,
+            hash: TextHash::new(seed),
             lua: 0,
             other: 0,
             distinct: Distinct::default(),
@@ -108,7 +118,7 @@ impl Clients {
         let known = match self.places.get(&address) {
             Some(known) => *known,
             None => {
-                self.distinct.add(hash(&self.state, &address.to_le_bytes()));
+                self.distinct.add(self.hash.of(&address.to_le_bytes()));
                 if self.is_full() {
                     self.other += 1;
                     return;
@@ -130,7 +140,7 @@ impl Clients {
             *count += 1;
             return;
         }
-        self.distinct.add(hash(&self.state, address));
+        self.distinct.add(self.hash.of(address));
         if self.is_full() {
             self.other += 1;
         } else {

@@ -1,6 +1,5 @@
 //! Which command a line is, and how often each was seen.
 
-use std::hash::BuildHasher;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -345,14 +344,4 @@ fn place(printed: u128) -> usize {
 #[inline(always)]
 pub(super) fn folded(printed: u128) -> u64 {
     (printed as u64 ^ ((printed >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// The seeded hash of a text, which tables here share.
-#[inline(always)]
-pub(super) fn hash(state: &FixedState, text: &[u8]) -> u64 {
-    use std::hash::Hasher;
-    let mut hasher = state.build_hasher();
-    hasher.write(text);
-    // Texts of different lengths are read differently, so the length is told.
-    hasher.finish() ^ (text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -16,7 +16,7 @@ impl Tally {
     #[inline(always)]
     pub(super) fn understand(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<(), Rejection> {
         let line: Option<&[u8; SIGHT]> = buffer.get(start..).and_then(|rest| rest.first_chunk());
-        let Some(line) = line.filter(|line| self.progress.is_in_second(*line)) else {
+        let Some(line) = line.filter(|line| self.progress.is_everyday(line)) else {
             return self.understand_any(buffer, start, end);
         };
         let Some(front) = Front::read(line, start, end) else {
@@ -29,11 +29,10 @@ impl Tally {
         if !everyday.takes_key_first() {
             return self.understand_others(buffer, &front, end, (command, everyday));
         }
-        let begin = front.name_end + 3;
-        let closing = match front.first {
-            Some((_, closing)) => closing,
-            // Past the end there is none either.
-            None => closing_quote(buffer, begin, end).unwrap_or_default(),
+        let begin = front.name_end() + 3;
+        let closing = match front.first_end() {
+            0 => closing_quote_of_long(buffer, begin, end),
+            closing => closing,
         };
         if closing == 0 {
             return self.understand_front(buffer, &front, end);
@@ -41,7 +40,7 @@ impl Tally {
         self.count_everyday(&front, command);
         let shape = match everyday {
             Everyday::KeyAndShape(rule) => {
-                let ends = (front.name_end, end);
+                let ends = (front.name_end(), end);
                 self.signatures.shape_after_key((command, rule), buffer, closing, ends)
             }
             Everyday::Key(shape) => shape,
@@ -64,25 +63,25 @@ impl Tally {
             return self.understand_front(buffer, front, end);
         }
         let plan = self.vocabulary.plan(command);
-        let keys = self.find_keys(buffer, front.name_end..end, plan.keys, Some(command))?;
+        let keys = self.find_keys(buffer, front.name_end()..end, plan.keys, Some(command))?;
         self.count_everyday(front, command);
-        self.announce_keys(buffer, front.stamp(), (front.name_end, end), (command, plan), keys);
+        self.announce_keys(buffer, front.stamp, (front.name_end(), end), (command, plan), keys);
         Ok(())
     }
 
     /// Who and what such a line is.
     #[inline(always)]
     fn count_everyday(&mut self, front: &Front, command: CommandId) {
-        self.clients.count(front.address.map_or(Client::Lua, Client::Short));
+        self.clients.count(Client::short(front.address));
         self.vocabulary.count(command, false);
         self.progress.count_everyday();
-        self.stamp = Some(front.stamp());
+        self.stamp = Some(front.stamp);
     }
 
     /// Whether lines from that address may be hotshard's own, or have come by replication.
     #[inline(always)]
-    fn is_watched(&self, address: Option<u128>) -> bool {
-        self.watched.iter().any(|watched| Some(*watched) == address)
+    fn is_watched(&self, address: u128) -> bool {
+        self.watched.contains(&address)
     }
 
     /// Knows the addresses of which [`Tally::is_watched`] warns.
@@ -94,4 +93,10 @@ impl Tally {
         });
         self.watched = short.collect();
     }
+}
+
+/// Where an argument closes that doesn't within sight; 0 if it doesn't at all.
+#[inline(never)]
+fn closing_quote_of_long(buffer: &[u8], begin: usize, end: usize) -> usize {
+    closing_quote(buffer, begin, end).unwrap_or_default()
 }

@@ -6,10 +6,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-
-use super::commands::hash;
 use super::sampled::{Bounds, Sampled};
+use super::slot_touches::SlotTouches;
+use super::text_hash::TextHash;
 use crate::analysis::line::time;
 use crate::analysis::pattern::{Normaliser, PatternId};
 use crate::analysis::sketch::{Counter, Distinct, Frequent, Leaving, Limits, NOBODYS};
@@ -25,7 +24,7 @@ const TAGS_MAX: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Touched {
-    state: FixedState,
+    hash: TextHash,
     frequent: Frequent<KeyFacts>,
     normaliser: Normaliser,
     credit: Credit,
@@ -55,10 +54,12 @@ const TAGGED: u16 = 1 << 15;
 /// Where the touches of keys go when they leave the table.
 #[derive(Debug)]
 struct Credit {
-    state: FixedState,
-    slots: Vec<u64>,
+    hash: TextHash,
+    slots: SlotTouches,
     patterns: Vec<PatternTouches>,
     tags: Frequent<()>,
+    /// Those of the keys at hand that have a hash tag.
+    tagged: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -73,20 +74,21 @@ pub(super) type PatternPlace = u32;
 
 impl Touched {
     pub(super) fn new(keys_max: usize, normaliser: Normaliser, seed: u64) -> Self {
-        let state = FixedState::with_seed(seed);
+        let hash = TextHash::new(seed);
         let limits = |entries_max: usize| Limits {
             entries_max,
             text_max: entries_max.saturating_mul(TEXT_PER_KEY),
         };
         Self {
-            state: state.clone(),
+            hash: hash.clone(),
             frequent: Frequent::new(limits(keys_max)),
             normaliser,
             credit: Credit {
-                state,
-                slots: vec![0; usize::from(Slot::COUNT)],
+                hash,
+                slots: SlotTouches::default(),
                 patterns: Vec::new(),
                 tags: Frequent::new(limits(TAGS_MAX.min(keys_max))),
+                tagged: Vec::new(),
             },
             distinct: Distinct::default(),
             second: Second::default(),
@@ -98,24 +100,24 @@ impl Touched {
     /// Sees a key as it was printed, on a line whose time stamp `stamp` begins with, and tells its pattern.
     pub(super) fn touch(&mut self, key: &[u8], stamp: &[u8]) -> PatternPlace {
         let within = self.looked_at(0..key.len());
-        let place = self.place(self.hash(&key[within.clone()]), (key, within), stamp);
+        let place = self.place(self.hash(key, within.clone()), (key, within), stamp);
         self.add(place)
     }
 
     /// The part of a key that is looked at; counts a key that is cut so.
     #[inline(always)]
     pub(super) fn looked_at(&mut self, key: Range<usize>) -> Range<usize> {
-        if key.len() <= KEY_MAX {
+        if key.end - key.start <= KEY_MAX {
             return key;
         }
         self.cut += 1;
         key.start..key.start + KEY_MAX
     }
 
-    /// The hash by which a key is known.
+    /// The hash by which the key `buffer[key]` is known.
     #[inline(always)]
-    pub(super) fn hash(&self, key: &[u8]) -> u64 {
-        hash(&self.state, key)
+    pub(super) fn hash(&self, buffer: &[u8], key: Range<usize>) -> u64 {
+        self.hash.of_within(buffer, key)
     }
 
     /// Whether so many keys can come without one leaving, so that it doesn't matter which of their touches is counted first.
@@ -167,7 +169,7 @@ impl Touched {
             cut_keys: self.cut,
             keys,
             tags: found_tags,
-            slots,
+            slots: slots.all(),
             patterns: patterns
                 .into_iter()
                 .map(|touches| (touches.id, touches.count, touches.example))
@@ -185,11 +187,15 @@ impl Touched {
             self.frequent.purge(|leaving| credit.take(leaving));
         }
         self.distinct.add(hash);
-        let id = self
+        let second = &mut self.second;
+        let (id, hashed) = self
             .normaliser
-            .classify_within(buffer, within.clone(), self.second.of(stamp));
+            .classify_within(buffer, within.clone(), || second.of(stamp));
         let pattern = self.credit.place_of(id, key);
-        let (slot, is_tagged) = slot::of_printed_key_within(buffer, within.clone());
+        let (slot, is_tagged) = match hashed {
+            Some(hashed) => (hashed.slot(buffer, within.start), hashed.is_tag()),
+            None => slot::of_printed_key_within(buffer, within.clone()),
+        };
         let facts = KeyFacts {
             pattern: [pattern as u16, (pattern >> 16) as u16],
             slot: slot.number() | if is_tagged { TAGGED } else { 0 },
@@ -276,31 +282,34 @@ impl Credit {
 
     /// Credits the touches of keys that leave.
     fn take(&mut self, leaving: &Leaving<KeyFacts>) {
+        self.tagged.resize(leaving.len(), 0);
+        let mut tagged = 0;
         // Most of these places are far from the processor: it fetches many at once where no step waits for the one before it.
-        for (counter, count) in leaving.counts() {
-            self.slots[usize::from(counter.extra.slot().number())] += count;
-            self.patterns[counter.extra.pattern() as usize].count += count;
+        for (number, (counter, count)) in leaving.counts().enumerate() {
+            let facts = counter.extra;
+            self.slots.add(facts.slot(), count);
+            self.patterns[facts.pattern() as usize].count += count;
+            self.tagged[tagged] = number as u32;
+            tagged += usize::from((count != 0) & (facts.slot & TAGGED != 0));
         }
-        for (counter, count) in leaving.counts() {
-            if count == 0 || counter.extra.slot & TAGGED == 0 {
-                continue;
-            }
+        for place in 0..tagged {
+            let (counter, count) = leaving.at(self.tagged[place] as usize);
             let (texts, key) = leaving.text_of(counter);
             if let Some(tag) = slot::hash_tag_within(texts, key) {
-                self.tag(&texts[tag], count);
+                self.tag((texts, tag), count);
             }
         }
     }
 
-    fn tag(&mut self, tag: &[u8], count: u64) {
-        let hash = hash(&self.state, tag);
+    fn tag(&mut self, (texts, tag): (&[u8], Range<usize>), count: u64) {
+        let hash = self.hash.of_within(texts, tag.clone());
         if let Some(counter) = self.tags.find(hash) {
             return counter.add(count);
         }
-        if self.tags.is_full(tag) {
+        if self.tags.is_full(&texts[tag.clone()]) {
             self.tags.purge(|_| {});
         }
-        self.tags.insert(hash, tag, count, ());
+        self.tags.insert_within(hash, (texts, tag), count, ());
     }
 }
 

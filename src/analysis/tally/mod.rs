@@ -26,7 +26,9 @@ mod sampled;
 mod samples;
 mod script;
 mod signatures;
+mod slot_touches;
 mod stats;
+mod text_hash;
 mod understand;
 mod upkeep;
 mod waiting;
@@ -96,6 +98,8 @@ pub struct Tally {
     clients: Clients,
     waiting: Waiting,
     line_feeds: LineFeeds,
+    /// How many bytes of the wire's form the last line began with: its plus sign.
+    sign: usize,
     declared: Declared,
     upkeep: Upkeep,
     /// The addresses of upkeep without their ports, as they are compared on the way of everyday lines.
@@ -144,6 +148,7 @@ impl Tally {
             clients: Clients::new(settings.clients_max, seed),
             waiting: Waiting::new(),
             line_feeds: LineFeeds::new(),
+            sign: 0,
             declared: Declared::default(),
             upkeep: Upkeep::default(),
             watched: Vec::new(),

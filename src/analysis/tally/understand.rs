@@ -11,7 +11,7 @@ use super::upkeep::is_upkeep;
 use super::waiting::What;
 use super::{LINE_MAX, Progress, Tally};
 use crate::analysis::keyspec::{CommandId, Keys, Walk};
-use crate::analysis::line::{Following, Front, Head, Second, closing_quote, following, time};
+use crate::analysis::line::{Following, Front, Head, SIGHT, Second, closing_quote, following, time};
 use crate::analysis::window::Rejection;
 use crate::model::Timestamp;
 
@@ -25,7 +25,7 @@ impl Tally {
             let long = self.extend_long_line(long, &buffer[start + LINE_MAX..end]);
             return self.end_long_line(long);
         }
-        let (start, end) = trimmed(buffer, start, end);
+        let (start, end) = self.trimmed_as_before(buffer, start, end);
         if end == start || buffer[end - 1] != b'"' {
             return self.odd_line(&buffer[start..end]);
         }
@@ -34,17 +34,33 @@ impl Tally {
         }
     }
 
+    /// [`trimmed`]. All lines of a stream are in one form, so whether a line has a plus sign is known before it is looked at: what is read
+    /// of the line needn't wait for that.
+    #[inline(always)]
+    fn trimmed_as_before(&mut self, buffer: &[u8], start: usize, end: usize) -> (usize, usize) {
+        if (buffer.get(start) == Some(&b'+')) != (self.sign == 1) {
+            self.sign = 1 - self.sign;
+        }
+        let end = if end > start && buffer[end - 1] == b'\r' {
+            end - 1
+        } else {
+            end
+        };
+        (start + self.sign, end)
+    }
+
     /// A line whose front is an everyday line's.
     #[inline(never)]
     pub(super) fn understand_front(&mut self, buffer: &[u8], front: &Front, end: usize) -> Result<(), Rejection> {
-        let name = front.name..front.name_end;
-        let command = self.vocabulary.identify_printed(front.printed, buffer, name, end);
+        let command = self
+            .vocabulary
+            .identify_printed(front.printed, buffer, front.name(), end);
         let plan = command.map(|id| self.vocabulary.plan(id));
         let keys = plan.map_or(KeyPlan::None, |plan| plan.keys);
-        let keys = self.find_keys(buffer, front.name_end..end, keys, command)?;
-        let client = front.address.map_or(Client::Lua, Client::Short);
+        let keys = self.find_keys(buffer, front.name_end()..end, keys, command)?;
+        let client = Client::short(front.address);
         let head = front.head();
-        self.count(buffer, (&head, front.name_end, end), client, (command, plan), keys);
+        self.count(buffer, (&head, front.name_end(), end), client, (command, plan), keys);
         Ok(())
     }
 
@@ -408,10 +424,15 @@ fn found(following: Following) -> Result<Following, Rejection> {
 }
 
 impl Progress {
-    /// Whether an everyday line is one of the second at hand, which it begins if it can.
+    /// Whether a line begins as everyday ones of the second at hand do, which it begins if it can.
     #[inline(always)]
-    pub(super) fn is_in_second(&mut self, line: &[u8]) -> bool {
-        self.second.is_of(line) || self.begin_second(line)
+    pub(super) fn is_everyday(&mut self, line: &[u8; SIGHT]) -> bool {
+        self.second.begins(line) || self.begins_everyday_second(line)
+    }
+
+    #[cold]
+    fn begins_everyday_second(&mut self, line: &[u8; SIGHT]) -> bool {
+        !self.second.is_of(line) && self.begin_second(line) && self.second.begins(line)
     }
 
     /// Counts an everyday line with a command in its second.
@@ -432,12 +453,12 @@ impl Progress {
     /// Begins the second of a line, unless it isn't printed as everyday or no line was understood yet.
     #[cold]
     fn begin_second(&mut self, line: &[u8]) -> bool {
-        let second = Second::of(line).filter(|_| self.first.is_some());
-        if let Some(second) = second {
-            self.settle_second();
-            self.second = second;
-        }
-        second.is_some()
+        let Some(second) = Second::of(line).filter(|_| self.first.is_some()) else {
+            return false;
+        };
+        self.settle_second();
+        self.second = second;
+        true
     }
 
     /// Enters the second at hand into the time line.

@@ -69,11 +69,11 @@ impl Waiting {
     ) {
         let key = touched.looked_at(key);
         self.touches[self.length] = Touch {
-            hash: touched.hash(&buffer[key.clone()]),
+            hash: touched.hash(buffer, key.clone()),
             key: key.start,
             stamp,
             what,
-            length: key.len() as u16,
+            length: (key.end - key.start) as u16,
         };
         self.length += 1;
         if self.length == BATCH {
@@ -111,8 +111,8 @@ fn count_together(touches: &[Touch], buffer: &[u8], touched: &mut Touched, signa
         let number = usize::from(*number);
         places[number] = touches[number].place(buffer, touched);
     }
-    for (touch, place) in touches.iter().zip(places) {
-        touch.count(place, buffer, touched, signatures);
+    for (touch, place) in touches.iter().zip(&places) {
+        touch.count(*place, buffer, touched, signatures);
     }
 }
 
