@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 
 use super::chart;
-use super::figure::{deviation, grouped, harmless, moment, output, percent, plural, rate, short, span, status, times};
+use super::figure::{deviation, grouped, harmless, moment, output, percent, plural, rate, short, span, times};
 use super::over_time;
 use super::{standing, worth};
 use crate::analysis::report::{Report, ShardReport};
-use crate::analysis::status::{Signal, Status};
+use crate::analysis::status::Signal;
 use crate::model::Bytes;
 
 const STYLE: &str = include_str!("report.css");
@@ -158,10 +158,7 @@ fn shards(out: &mut String, report: &Report) {
 }
 
 fn badge(shard: &ShardReport) -> String {
-    let verdict = match standing::verdict(shard) {
-        unknown if unknown.is_empty() => status(Status::Unknown).to_owned(),
-        known => known,
-    };
+    let verdict = standing::verdict_or_unknown(shard);
     let heat = chart::heat(standing::hottest(shard));
     format!("<span class=\"badge {heat}\">{verdict}</span>")
 }
@@ -187,9 +184,9 @@ fn diagnoses(out: &mut String, report: &Report) {
 }
 
 fn details(out: &mut String, shard: &ShardReport, entries: Option<NonZeroUsize>) {
-    let verdict = match standing::verdict(shard).is_empty() {
-        true => String::new(),
-        false => format!(" {}", badge(shard)),
+    let verdict = match standing::verdict(shard) {
+        None => String::new(),
+        Some(_) => format!(" {}", badge(shard)),
     };
     let _ = writeln!(
         out,

@@ -73,7 +73,7 @@ fn overview(out: &mut String, report: &Report) {
             out,
             "| {} | {} | {} | {} | {} |{figures} {} | {} |",
             plain(shard.shard.as_str()),
-            standing::verdict(shard),
+            standing::verdict_or_unknown(shard),
             rate(standing::load(shard, Signal::Commands)),
             deviation(shard.deviation_ratio),
             times(shard.skew_ratio),

@@ -60,8 +60,8 @@ pub(super) fn hottest(shard: &ShardReport) -> Status {
     hot.min().unwrap_or(shard.status.commands)
 }
 
-/// `very hot in commands, bytes out; hot in CPU`; where it is hot in none, how it stands in commands. Empty if that isn't known either.
-pub(super) fn verdict(shard: &ShardReport) -> String {
+/// `very hot in commands, bytes out; hot in CPU`; where it is hot in none, how it stands in commands, if that is known.
+pub(super) fn verdict(shard: &ShardReport) -> Option<String> {
     let hot = [Status::VeryHot, Status::Hot].into_iter().filter_map(|heat| {
         let signals = Signal::ALL
             .into_iter()
@@ -71,10 +71,15 @@ pub(super) fn verdict(shard: &ShardReport) -> String {
     });
     let hot: Vec<String> = hot.collect();
     match (hot.is_empty(), shard.status.commands) {
-        (false, _) if shard.signals.is_some() => hot.join("; "),
-        (_, Status::Unknown) => String::new(),
-        (_, commands) => status(commands).to_owned(),
+        (false, _) if shard.signals.is_some() => Some(hot.join("; ")),
+        (_, Status::Unknown) => None,
+        (_, commands) => Some(status(commands).to_owned()),
     }
+}
+
+/// The same where something must stand.
+pub(super) fn verdict_or_unknown(shard: &ShardReport) -> String {
+    verdict(shard).unwrap_or_else(|| status(Status::Unknown).to_owned())
 }
 
 pub(super) fn name(signal: Signal) -> &'static str {

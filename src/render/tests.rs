@@ -111,6 +111,14 @@ fn markdown_is_tables() {
 }
 
 #[test]
+fn a_shard_that_could_not_be_compared_has_a_status_all_the_same() {
+    let mut report = report("user:{ID}");
+    report.shards[0].status.commands = Status::Unknown;
+    let rendered = render(&report, Format::Markdown, Look::default());
+    assert!(rendered.contains("\n| 0002 | unknown | "), "{rendered}");
+}
+
+#[test]
 fn csv_is_one_flat_table() {
     check(Format::Csv, &expect_test::expect_file!["expected.csv"]);
 }

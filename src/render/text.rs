@@ -249,8 +249,8 @@ impl Page {
     fn rule(&self, out: &mut String, shard: &ShardReport) {
         let heat = standing::hottest(shard);
         let verdict = match standing::verdict(shard) {
-            known if known.is_empty() => known,
-            known => format!(" · {known}"),
+            None => String::new(),
+            Some(known) => format!(" · {known}"),
         };
         let room = self.width.saturating_sub(verdict.chars().count() + 8);
         let name = fitted(&harmless(shard.shard.as_str()), room);

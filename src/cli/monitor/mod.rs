@@ -55,7 +55,7 @@ pub(super) struct MonitorArgs {
     /// How the report is written on standard output; the files are written in every format
     #[arg(short, long, value_enum, default_value_t)]
     format: Format,
-    /// Don't ask before looking at primaries
+    /// Don't ask before looking at primaries; where standard input is no terminal, nobody is asked anyway
     #[arg(short, long)]
     yes: bool,
     /// No progress

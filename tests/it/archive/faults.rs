@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 
 use super::{DEADLINE, check_sound, demo, number, open, rounds, said};
@@ -161,6 +161,18 @@ async fn a_disk_that_is_nearly_full_is_left_alone() {
     hotshard.stop().await;
 }
 
+/// Whether every migration has been made.
+fn has_its_form(path: &Path) -> Result<(), String> {
+    let migrations = std::fs::read_dir("src/archive/migrations").expect("tests run in the repository");
+    let archive = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let made = archive.and_then(|archive| archive.query_row("PRAGMA user_version", [], |row| row.get(0)));
+    match made {
+        Ok(made) if migrations.count() == made => Ok(()),
+        Ok(made) => Err(format!("{made} migrations are made")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 #[tokio::test]
 async fn a_daemon_killed_while_it_writes_loses_its_last_batch_at_most() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
@@ -176,6 +188,8 @@ async fn a_daemon_killed_while_it_writes_loses_its_last_batch_at_most() {
         let hotshard = Hotshard::start(&arguments).await;
         let log = path.with_extension("db-wal");
         let length = || std::fs::metadata(&log).map_or(0, |file| file.len());
+        // Creating the tables makes the log grow, too.
+        eventually("the archive has its tables", DEADLINE, async || has_its_form(&path)).await;
         let before = length();
         // The log grows while a transaction is under way.
         let grows = async || if length() > before { Ok(()) } else { Err(length()) };
