@@ -145,11 +145,11 @@ async fn order(orders: &mpsc::Sender<Order>, request: Request) {
         })
         .await;
     match (sent, answered.await) {
-        (Ok(()), Ok(http::Answer::Done)) => info!(?request, "done"),
+        (Ok(()), Ok(http::Answer::Done)) => info!(%request, "done"),
         // Why the configuration wasn't taken has been said.
         (Ok(()), Ok(http::Answer::Refused(_))) if request == Request::Reload => {}
-        (Ok(()), Ok(http::Answer::Refused(reason))) => warn!(?request, "{reason}"),
-        _ => warn!(?request, "the engine is gone"),
+        (Ok(()), Ok(http::Answer::Refused(reason))) => warn!(%request, "{reason}"),
+        _ => warn!(%request, "the engine is gone"),
     }
 }
 

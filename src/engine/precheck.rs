@@ -59,10 +59,10 @@ pub enum Refusal {
     /// Keys go already.
     #[error("the server is evicting keys; give it more memory, or a window would cost it keys")]
     Evicting,
-    /// Memory is nearly full.
+    /// Memory has no room for what a window may need.
     #[error(
-        "memory is nearly full ({used} of {max}); a window needs room for four buffers below guards.memory_ratio_max: give the \
-         server more memory, or lower guards.server_buffer_max"
+        "too little memory is free ({used} of {max} are used); a window needs room for four buffers below \
+         guards.memory_ratio_max: give the server more memory, or lower guards.server_buffer_max"
     )]
     Memory {
         /// In use.
@@ -283,6 +283,15 @@ mod tests {
         check("used=672 max=800", "10000");
         check("used=22 max=150", "10000");
         check("used=23 max=150", "memory");
+        let refusal = Refusal::Memory {
+            used: Bytes(23 << 20),
+            max: Bytes(150 << 20),
+        };
+        let said = refusal.to_string();
+        assert!(
+            said.starts_with("too little memory is free (23 MiB of 150 MiB are used);"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -282,7 +282,7 @@ fn what_cannot_be_read_is_named_with_its_cure() {
     packed.truncate(packed.len() / 2);
     let cut = logs.write("cut.log.gz", packed);
     logs.check(&["analyze", &cut], expect![[r#"
-        hotshard: cannot read cut.log.gz: the compressed data is damaged or cut short; compress it anew: incomplete deflate stream
+        hotshard: cannot read cut.log.gz: the compressed data is damaged or cut short; `zcat FILE | hotshard analyze -` reads what is whole: incomplete deflate stream
         exit code 1
     "#]]);
 }

@@ -157,6 +157,13 @@ impl<'a> Observation<'a> {
             .map_or(Duration::ZERO, |(opened, closed)| closed.since(opened))
     }
 
+    /// What would show more of the shard, where its window saw little of it.
+    fn coverage_hint(&self) -> Option<String> {
+        self.coverage
+            .zip(self.role)
+            .and_then(|(coverage, role)| hint(coverage, role))
+    }
+
     fn rate(&self) -> Option<f64> {
         PerSecond::of(self.stats.commands, self.duration()).map(|rate| rate.0)
     }
@@ -230,14 +237,24 @@ impl Report {
 
 fn compare_windows(observations: &[Observation<'_>], settings: &StatusSettings) -> Vec<SignalReading> {
     let rates: Vec<Option<f64>> = observations.iter().map(Observation::rate).collect();
-    let reading = |(rate, standing): (&Option<f64>, Standing)| SignalReading {
-        rate: *rate,
-        deviation: standing.deviation(),
-        skew: standing.skew(),
-        status: StatusTracker::default().observe(&standing, settings),
+    let reading = |(observation, standing): (&Observation<'_>, Standing)| {
+        let seen = SignalReading {
+            rate: observation.rate(),
+            deviation: standing.deviation(),
+            skew: standing.skew(),
+            status: StatusTracker::default().observe(&standing, settings),
+        };
+        // What wasn't seen may be what makes it hot: such a window can say that a shard is, and never that it isn't.
+        if observation.coverage_hint().is_some() && !seen.status.is_hot() {
+            return SignalReading {
+                rate: seen.rate,
+                ..SignalReading::default()
+            };
+        }
+        seen
     };
     let standings = compare(&rates, settings.floor(Signal::Commands));
-    rates.iter().zip(standings).map(reading).collect()
+    observations.iter().zip(standings).map(reading).collect()
 }
 
 fn written(moment: Timestamp) -> Option<String> {
@@ -288,10 +305,7 @@ fn shard(observation: &Observation<'_>, seen: SignalReading, entries_max: usize)
             reads: coverage.reads.map(|ratio| rounded(ratio.0)),
             writes: coverage.writes.map(|ratio| rounded(ratio.0)),
         }),
-        coverage_hint: observation
-            .coverage
-            .zip(observation.role)
-            .and_then(|(coverage, role)| hint(coverage, role)),
+        coverage_hint: observation.coverage_hint(),
         signals: observation.signals.as_ref().map(signals),
         bytes_out: observation.bytes_out.clone().map(|output| cut(output, entries_max)),
         commands_by_name: first(&stats.commands_by_name, entries_max, |entry| CommandShare {

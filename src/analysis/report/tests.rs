@@ -109,6 +109,39 @@ fn shards_are_compared_by_what_their_windows_saw_hottest_first() {
 }
 
 #[test]
+fn a_shard_of_which_little_was_seen_may_be_hot_and_is_never_normal() {
+    let compared = |commands: u64| {
+        let (stats, others) = (seen(commands), seen(3000));
+        let mut observations = ["a", "b", "c"].map(|name| {
+            let stats = if name == "a" { &stats } else { &others };
+            Observation::of_log(ShardId::new(name), NodeId::new(format!("{name}-002")), stats)
+        });
+        observations[0].role = Some(crate::model::Role::Replica);
+        observations[0].coverage = Some(crate::analysis::window::Coverage {
+            reads: Some(Ratio(0.09)),
+            writes: Some(Ratio(1.0)),
+            primary_reads: Some(Ratio(0.91)),
+        });
+        let report = Report::compare(
+            &group(),
+            Source::Serve,
+            observations.into(),
+            Vec::new(),
+            &ReportSettings::default(),
+        );
+        let shard = report.shards.into_iter().find(|shard| shard.shard.as_str() == "a");
+        let shard = shard.expect("it is in the report");
+        (
+            shard.status.commands.kind(),
+            shard.commands_per_second,
+            shard.skew_ratio,
+        )
+    };
+    assert_eq!(compared(3000), ("unknown", Some(300.0), None));
+    assert_eq!(compared(9000), ("very_hot", Some(900.0), Some(3.0)));
+}
+
+#[test]
 fn one_shard_has_nothing_to_be_compared_with() {
     check(&[1000], &["a unknown None None"]);
 }

@@ -67,7 +67,7 @@ impl Input {
             let mut plain = BufReader::with_capacity(BUFFER, MultiGzDecoder::new(source));
             return drain(&mut plain, &mut take).with_context(|| {
                 format!(
-                    "{}: the compressed data is damaged or cut short; compress it anew",
+                    "{}: the compressed data is damaged or cut short; `zcat FILE | hotshard analyze -` reads what is whole",
                     cure()
                 )
             });

@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 pub enum BindError {
     /// Someone else has it.
     #[error(
-        "cannot listen on {0}: it is in use; stop what listens there or set web.listen_address (port 0 lets the system choose)"
+        "cannot listen on {0}: it is in use; stop what listens there or set web.listen_address (--web.listen-address; port 0 lets the system choose)"
     )]
     InUse(ListenAddress),
     /// The machine doesn't have it, or we may not.

@@ -90,7 +90,7 @@ async fn a_port_in_use_names_the_address_and_the_cure() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot listen on {address}: it is in use; stop what listens there or set web.listen_address (port 0 lets the system choose)"
+            "cannot listen on {address}: it is in use; stop what listens there or set web.listen_address (--web.listen-address; port 0 lets the system choose)"
         )
     );
 }
