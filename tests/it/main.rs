@@ -1,4 +1,4 @@
-//! Every feature, from the outside: one file per feature.
+//! Every feature, from the outside: one file or folder per feature.
 
 #![cfg(test)]
 

@@ -5,13 +5,15 @@
 
 mod build;
 mod contents;
+mod observation;
 
 pub use crate::analysis::diagnosis::Finding as Diagnosis;
-pub use build::{Observation, ReportSettings, SignalFigures, SignalReading};
+pub use build::ReportSettings;
 pub use contents::{
     BytesOut, ClientShare, CommandShare, CoverageReport, HashTagShare, KeyShare, Missing, OutputShare, PatternShare,
     PerSignal, Report, ShardReport, SignalsReport, SignatureShare, SlotShare, Source, TimelinePoint, Totals,
 };
+pub use observation::{Observation, SignalFigures, SignalReading};
 
 #[cfg(test)]
 mod tests;

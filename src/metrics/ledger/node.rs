@@ -1,5 +1,6 @@
 //! One node's account: totals, gauges and rates from its polls.
 
+mod rates;
 mod slots;
 mod standing;
 
@@ -9,14 +10,14 @@ use std::time::Duration;
 
 use super::LedgerSettings;
 use super::event::PollAnswer;
-use super::gathered::{Gathered, Pace, Signals};
+use super::gathered::{Pace, Signals};
 use super::totals::{Credit, Totals};
 use crate::analysis::lag::Lag;
-use crate::analysis::rate::RateWindow;
 use crate::analysis::signal::{Deltas, Observation, step};
 use crate::analysis::slot_stats::SlotLoad;
 use crate::metrics::snapshot::{NodeGauges, NodeSnapshot, Sources};
-use crate::model::{Bytes, Node, Role, Timestamp};
+use crate::model::{Node, Role, Timestamp};
+use rates::Rates;
 use slots::Slots;
 use standing::{gauges, start_time};
 
@@ -36,12 +37,7 @@ pub(super) struct NodeAccount {
     compared: bool,
     windows: Vec<OpenSpan>,
     circuit_open: bool,
-    output: RateWindow,
-    cpu: RateWindow,
-    gathered: Gathered,
-    pace: Pace,
-    known: Known,
-    stands_max: Duration,
+    rates: Rates,
     slots: Slots,
     gauges: NodeGauges,
     sources: Sources,
@@ -57,20 +53,11 @@ struct OpenSpan {
     closed: Option<Timestamp>,
 }
 
-/// When the last interval ended that told each of a node's figures.
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    commands: Option<Timestamp>,
-    output: Option<Timestamp>,
-    cpu: Option<Timestamp>,
-}
-
 /// Calls for clients and CPU time by command, which one poll adds to the totals of the node's shard.
 pub(super) type Contribution = Vec<(Arc<str>, u64, Duration)>;
 
 impl NodeAccount {
     pub(super) fn new(node: Node, settings: &LedgerSettings) -> Self {
-        let window = || RateWindow::new(settings.rate_window);
         Self {
             node,
             last: None,
@@ -81,12 +68,7 @@ impl NodeAccount {
             compared: false,
             windows: Vec::new(),
             circuit_open: false,
-            output: window(),
-            cpu: window(),
-            gathered: Gathered::default(),
-            pace: Pace::default(),
-            known: Known::default(),
-            stands_max: settings.stands_max,
+            rates: Rates::new(settings),
             slots: Slots::default(),
             gauges: NodeGauges::default(),
             sources: Sources::default(),
@@ -98,7 +80,7 @@ impl NodeAccount {
 
     pub(super) fn configure(&mut self, settings: &LedgerSettings) {
         self.totals.cap_errors(settings.limits.errors_max);
-        self.stands_max = settings.stands_max;
+        self.rates.configure(settings);
     }
 
     /// Takes what discovery says of the node now; tells whether it is somewhere else.
@@ -126,7 +108,8 @@ impl NodeAccount {
         // It is measured when all have been heard; until then what was measured last stands.
         (self.gauges.replication_lag, self.gauges.replication_lag_seconds) = lag;
         self.sources.update(answer.sources);
-        self.forget_old(at);
+        self.rates.forget_old(at);
+        self.slots.forget_old(at);
         let contribution = match self.last.as_ref().map(|last| step(last, &observation, &answer.own)) {
             Some(Some(deltas)) => self.went_on(at, &deltas),
             Some(None) => {
@@ -189,9 +172,8 @@ impl NodeAccount {
     /// The round is over, and what unsettled the node is past. What it did was added up if it was `taken`, else it waits for the next round.
     pub(super) fn settle(&mut self, taken: bool) {
         self.unsettled = false;
-        if let (true, Some(pace)) = (taken, self.gathered.pace(self.pace.signals)) {
-            self.pace = pace;
-            self.gathered = Gathered::default();
+        if taken {
+            self.rates.settle();
         }
     }
 
@@ -222,7 +204,7 @@ impl NodeAccount {
 
     /// When its last answer came and how long it was since what its shard took last; `None` if no answer came since.
     pub(super) fn fresh(&self) -> Option<(Timestamp, Duration)> {
-        self.gathered.interval()
+        self.rates.interval()
     }
 
     /// What it does a second; nothing is known of a node that isn't heard.
@@ -230,18 +212,17 @@ impl NodeAccount {
         if self.is_missing() {
             Signals::default()
         } else {
-            self.gathered.signals(self.pace.signals)
+            self.rates.signals()
         }
     }
 
     /// The same with what each command takes.
     pub(super) fn pace(&self) -> Pace {
         if self.is_missing() {
-            return Pace::default();
+            Pace::default()
+        } else {
+            self.rates.pace()
         }
-        self.gathered
-            .pace(self.pace.signals)
-            .unwrap_or_else(|| self.pace.clone())
     }
 
     pub(super) fn set_lag(&mut self, lag: Option<Lag>) {
@@ -286,20 +267,19 @@ impl NodeAccount {
     fn begin_again(&mut self) {
         self.unsettled = true;
         self.compared = false;
-        self.output.clear();
-        self.cpu.clear();
-        self.gathered = Gathered::default();
-        self.pace = Pace::default();
+        self.rates.clear();
     }
 
     fn went_on(&mut self, at: Timestamp, deltas: &Deltas) -> Contribution {
         let disturbed = self.is_disturbed(at);
         let credit = self.credit(at);
-        self.totals.add(deltas, credit, self.output_max(deltas, disturbed));
+        self.totals
+            .add(deltas, credit, self.rates.output_max(deltas, disturbed));
         if deltas.role_changed {
             self.begin_again();
         } else if let Some(span) = deltas.span {
-            self.add_to_rates(at, span, deltas, disturbed);
+            self.rates.add(at, span, deltas, disturbed);
+            self.compared = true;
         }
         let by_command = deltas.by_command.iter();
         by_command
@@ -320,59 +300,5 @@ impl NodeAccount {
         let since = |moment: Option<Timestamp>| moment.map_or(Duration::ZERO, |moment| at.since(moment)).as_secs_f64();
         let (known, attempted) = (since(self.last.as_ref().map(|last| last.at)), since(self.attempted));
         Credit(if known > 0.0 { (attempted / known).min(1.0) } else { 1.0 })
-    }
-
-    /// CPU and output of an interval that overlaps a window of ours aren't the node's own, nor is output after a reset known. Then the last
-    /// figures stand.
-    fn add_to_rates(&mut self, at: Timestamp, span: Duration, deltas: &Deltas, disturbed: bool) {
-        let sent = deltas.output.map(|bytes| bytes.0 as f64);
-        let sent = sent.filter(|_| !deltas.reset && !disturbed);
-        let used = deltas.cpu.map(|time| time.as_secs_f64()).filter(|_| !disturbed);
-        let output = clean(&mut self.output, (at, span), sent);
-        let cpu = clean(&mut self.cpu, (at, span), used);
-        self.gathered.add((at, span), deltas, output, cpu);
-        self.compared = true;
-        let tells = |told: bool, before| if told { Some(at) } else { before };
-        self.known = Known {
-            commands: tells(deltas.commands.is_some() && !deltas.reset, self.known.commands),
-            output: tells(sent.is_some(), self.known.output),
-            cpu: tells(used.is_some(), self.known.cpu),
-        };
-    }
-
-    /// A figure stands for a while where no interval tells it, but not for ever: then nobody knows.
-    fn forget_old(&mut self, at: Timestamp) {
-        let stands = |seen: Option<Timestamp>| seen.is_some_and(|seen| at.since(seen) <= self.stands_max);
-        let before = &mut self.pace.signals;
-        if !stands(self.known.commands) {
-            (before.commands, before.script_calls) = (None, None);
-        }
-        if !stands(self.known.output) {
-            before.output = None;
-            self.output.clear();
-        }
-        if !stands(self.known.cpu) {
-            before.cpu = None;
-            self.cpu.clear();
-        }
-        self.slots.forget_old(at);
-    }
-
-    /// MONITOR's own output can't be told from the clients' while a window is open: the last clean rate stands.
-    fn output_max(&self, deltas: &Deltas, disturbed: bool) -> Option<Bytes> {
-        let rate = self.output.per_second().unwrap_or(0.0);
-        let seconds = deltas.span.unwrap_or_default().as_secs_f64();
-        disturbed.then_some(Bytes((rate * seconds) as u64))
-    }
-}
-
-/// The amount of a clean interval, which `window` takes note of; else as much as the mean of the last clean ones comes to.
-fn clean(window: &mut RateWindow, (at, span): (Timestamp, Duration), amount: Option<f64>) -> Option<f64> {
-    match amount {
-        Some(amount) => {
-            window.push(at, span, amount);
-            Some(amount)
-        }
-        None => window.per_second().map(|rate| rate * span.as_secs_f64()),
     }
 }

@@ -2,6 +2,8 @@
 //! value that stands for it is dropped, also when the test panics or is killed.
 //!
 //! A part that isn't installed fails the test and says how to install it; nothing is ever skipped.
+//!
+//! Beside them stand hotshard's own ways to such a server, as tests open them: [`link`] and [`window`].
 
 pub(crate) mod alertmanager;
 pub(crate) mod aws;
