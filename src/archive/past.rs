@@ -122,6 +122,7 @@ impl PastRound {
             columns: columns.collect(),
             rows: changes.into_iter().map(row).collect(),
             notes,
+            cut: false,
         }
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use serde_json::Value as Json;
 
-use super::confined::{SqlError, confine};
+use super::confined::{Bounds, SQL_TIME_MAX, SqlError, confine};
 use super::filter::{Chosen, Filter, glob};
 use super::past::{KeptRound, PastRound};
 use super::rounds;
@@ -42,13 +42,9 @@ pub struct Answer {
     pub rows: Vec<Vec<Json>>,
     /// What has to be known of it, such as that it comes from a sample.
     pub notes: Vec<String>,
+    /// Whether there are more rows than these.
+    pub cut: bool,
 }
-
-/// Rows that an answer may have.
-const ROWS_MAX: usize = 1_000_000;
-
-/// Bytes that an answer may have, about; more is read by nobody, and takes for ever to lay out.
-const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The columns of a line that are shown.
 const SHOWN: &str = "datetime_utc, cluster_id, shard_name, client_address, command, key, key_pattern";
@@ -111,21 +107,40 @@ impl Questions {
     }
 
     /// The answer to a statement of the user's, which can read this file and nothing else, and not for longer than this
-    /// ([`SQL_TIME_MAX`](super::SQL_TIME_MAX), usually).
+    /// ([`SQL_TIME_MAX`], usually).
     pub fn sql(&mut self, statement: &str, time_max: Duration) -> Result<Answer, SqlError> {
-        let failed = |error| SqlError::of(error, time_max);
+        self.bounded(statement, &Bounds::own(time_max), || false)
+    }
+
+    /// The same for a guest of a daemon: at most 10,000 rows and 8 MiB of JSON, in little memory, and only until it is given up.
+    pub fn sql_of_guest(
+        &mut self,
+        statement: &str,
+        time_max: Duration,
+        is_given_up: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Answer, SqlError> {
+        self.bounded(statement, &Bounds::guest(time_max), is_given_up)
+    }
+
+    fn bounded(
+        &mut self,
+        statement: &str,
+        bounds: &Bounds,
+        is_given_up: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Answer, SqlError> {
+        let failed = |error| SqlError::of(error, bounds.time_max);
         if statement
             .trim_matches(|sign: char| sign.is_whitespace() || sign == ';')
             .is_empty()
         {
             return Err(SqlError::Empty);
         }
-        confine(&mut self.connection, time_max)?;
+        let spilled = confine(&mut self.connection, bounds, is_given_up)?;
         let mut prepared = self.connection.prepare(statement).map_err(failed)?;
         if !prepared.readonly() {
             return Err(SqlError::Writes);
         }
-        answer(&mut prepared, Vec::new()).map_err(failed)
+        answer(&mut prepared, Vec::new(), bounds).map_err(|error| failed(error).or_space(&spilled, bounds))
     }
 
     /// The round of that number, or the newest, with its windows as they were.
@@ -152,7 +167,7 @@ impl Questions {
     fn ask(&self, sql: &str, values: Vec<Value>) -> Result<Answer, ArchiveError> {
         let failed = |error| ArchiveError::database(&self.path, error);
         let mut prepared = self.connection.prepare(sql).map_err(failed)?;
-        answer(&mut prepared, values).map_err(failed)
+        answer(&mut prepared, values, &Bounds::own(SQL_TIME_MAX)).map_err(failed)
     }
 
     /// `FROM … WHERE …` with its values.
@@ -298,7 +313,7 @@ fn form(connection: &Connection, path: &Path) -> Result<Form, ArchiveError> {
     }
 }
 
-fn answer(statement: &mut rusqlite::Statement<'_>, values: Vec<Value>) -> rusqlite::Result<Answer> {
+fn answer(statement: &mut rusqlite::Statement<'_>, values: Vec<Value>, bounds: &Bounds) -> rusqlite::Result<Answer> {
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut answer = Answer {
         columns,
@@ -306,16 +321,17 @@ fn answer(statement: &mut rusqlite::Statement<'_>, values: Vec<Value>) -> rusqli
     };
     let (mut rows, mut bytes) = (statement.query(params_from_iter(values))?, 0);
     while let Some(row) = rows.next()? {
-        if answer.rows.len() == ROWS_MAX || bytes > ANSWER_BYTES_MAX {
+        let cells = (0..answer.columns.len()).map(|column| row.get_ref(column).map(cell));
+        let cells: Vec<Json> = cells.collect::<Result<_, _>>()?;
+        bytes += cells.iter().map(weight).sum::<usize>();
+        if answer.rows.len() == bounds.rows_max || bytes > bounds.bytes_max {
             let shown = answer.rows.len();
             answer
                 .notes
                 .push(format!("only the first {shown} rows are shown; ask for less"));
+            answer.cut = true;
             break;
         }
-        let cells = (0..answer.columns.len()).map(|column| row.get_ref(column).map(cell));
-        let cells: Vec<Json> = cells.collect::<Result<_, _>>()?;
-        bytes += cells.iter().map(weight).sum::<usize>();
         answer.rows.push(cells);
     }
     Ok(answer)
@@ -336,27 +352,101 @@ fn cell(value: ValueRef<'_>) -> Json {
     }
 }
 
-/// What a value takes, about.
+/// What a value takes, in memory and as JSON: no less than either.
 fn weight(value: &Json) -> usize {
-    size_of::<Json>() + value.as_str().map_or(0, str::len)
+    let written = |letter: u8| match letter {
+        b'"' | b'\\' => 2,
+        0..0x20 => "\\u0000".len(),
+        _ => 1,
+    };
+    // What stands here is more than a number and the signs around a text have.
+    size_of::<Json>() + value.as_str().map_or(0, |text| text.bytes().map(written).sum())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::archive::SQL_TIME_MAX;
+    use tokio::time::Instant;
 
-    #[test]
-    fn a_statement_without_end_is_ended() {
+    use super::*;
+
+    const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
+
+    /// A file with nothing in it, and the folder it is in.
+    fn nothing() -> (Questions, tempfile::TempDir) {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let path = folder.path().join("earlier.db");
         let earlier = Connection::open(&path).expect("a new file opens");
         earlier
             .execute_batch("CREATE TABLE monitor_logs (id)")
             .expect("it is written");
-        let mut questions = Questions::open(&path).expect("it opens");
-        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
-        let ended = questions.sql(endless, Duration::from_millis(20));
+        (Questions::open(&path).expect("it opens"), folder)
+    }
+
+    /// What a guest is answered: rows, bytes as JSON at most so many, and whether there is more; or why nothing.
+    #[track_caller]
+    fn check_guest(statement: &str, expected: Result<(usize, usize, bool), &str>) {
+        let (mut questions, _folder) = nothing();
+        let answer = questions.sql_of_guest(statement, SQL_TIME_MAX, || false);
+        match (answer, expected) {
+            (Ok(answer), Ok((rows, bytes_max, cut))) => {
+                assert_eq!((answer.rows.len(), answer.cut), (rows, cut), "{:?}", answer.notes);
+                assert_eq!(answer.notes.len(), usize::from(cut), "what is cut is said");
+                let bytes = serde_json::to_string(&answer.rows).expect("it is JSON").len();
+                assert!(bytes <= bytes_max, "{bytes} bytes");
+            }
+            (Err(error), Err(reason)) => assert!(error.to_string().contains(reason), "{error}"),
+            (answer, _) => panic!("{:?}", answer.map(|answer| answer.rows.len())),
+        }
+    }
+
+    #[test]
+    fn a_guest_gets_no_more_than_a_daemon_can_spare() {
+        const BYTES_MAX: usize = 8 << 20;
+        check_guest("SELECT 1", Ok((1, 8, false)));
+        check_guest(
+            &format!("{ENDLESS} SELECT i FROM n LIMIT 10000"),
+            Ok((10_000, BYTES_MAX, false)),
+        );
+        check_guest(&format!("{ENDLESS} SELECT i FROM n"), Ok((10_000, BYTES_MAX, true)));
+        let long = "printf('%100000s', '')";
+        check_guest(&format!("{ENDLESS} SELECT {long} FROM n"), Ok((83, BYTES_MAX, true)));
+        // Signs that JSON writes in six letters each.
+        check_guest(
+            &format!("{ENDLESS} SELECT replace({long}, ' ', char(1)) FROM n"),
+            Ok((13, BYTES_MAX, true)),
+        );
+        // One row of what is too much altogether.
+        let wide = vec![long; 100].join(", ");
+        check_guest(&format!("SELECT {wide}"), Ok((0, BYTES_MAX, true)));
+        check_guest(&format!("SELECT {wide}, 1"), Err("too many columns in result set"));
+        check_guest("SELECT printf('%200000s', '')", Err("string or blob too big"));
+        check_guest(
+            &format!("{ENDLESS} SELECT json_group_array(i) FROM n"),
+            Err("nothing else done: not authorized to use function: json_group_array"),
+        );
+        check_guest(
+            &format!("{ENDLESS} SELECT count(DISTINCT printf('%100000d', i)) FROM n"),
+            Err("filled 256 MiB of temporary files"),
+        );
+        check_guest(
+            "SELECT 'a' LIKE printf('%2000s', '')",
+            Err("LIKE or GLOB pattern too complex"),
+        );
+    }
+
+    #[test]
+    fn a_statement_that_is_given_up_is_ended() {
+        let (mut questions, _folder) = nothing();
+        let (begun, time_max) = (Instant::now(), Duration::from_secs(10));
+        let ended = questions.sql_of_guest(&format!("{ENDLESS} SELECT max(i) FROM n"), time_max, || true);
+        assert!(matches!(ended, Err(SqlError::Time(_))), "{ended:?}");
+        assert!(begun.elapsed() < time_max, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_statement_without_end_is_ended() {
+        let (mut questions, _folder) = nothing();
+        let ended = questions.sql(&format!("{ENDLESS} SELECT max(i) FROM n"), Duration::from_millis(20));
         assert!(matches!(ended, Err(SqlError::Time(_))), "{ended:?}");
         let answer = questions
             .sql("SELECT 1 AS n", SQL_TIME_MAX)

@@ -29,6 +29,17 @@ pub(crate) async fn request(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Result<Answer, String> {
+    request_within(DEADLINE, address, method, path, headers).await
+}
+
+/// The same, for what may take its time.
+pub(crate) async fn request_within(
+    deadline: Duration,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<Answer, String> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n");
     headers
         .iter()
@@ -41,11 +52,24 @@ pub(crate) async fn request(
         stream.read_to_end(&mut answer).await?;
         Ok::<_, std::io::Error>(answer)
     };
-    let bytes = timeout(DEADLINE, exchange)
+    let bytes = timeout(deadline, exchange)
         .await
-        .map_err(|_| format!("{method} {path}: no answer within {DEADLINE:?}"))?
+        .map_err(|_| format!("{method} {path}: no answer within {deadline:?}"))?
         .map_err(|error| format!("{method} {path}: {error}"))?;
     parse(&bytes).ok_or_else(|| format!("{method} {path}: not HTTP: {:?}", String::from_utf8_lossy(&bytes)))
+}
+
+/// A text as it stands behind the `=` of a path.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                (byte as char).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
 }
 
 fn parse(bytes: &[u8]) -> Option<Answer> {

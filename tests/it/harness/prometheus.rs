@@ -68,7 +68,7 @@ impl Prometheus {
     pub(crate) async fn query(&self, expression: &str) -> Result<Vec<(serde_json::Value, f64)>, String> {
         let answer = http::get(
             self.address,
-            &format!("/api/v1/query?query={}", percent_encoded(expression)),
+            &format!("/api/v1/query?query={}", http::percent_encoded(expression)),
         )
         .await?;
         let json: serde_json::Value =
@@ -120,16 +120,4 @@ pub(crate) fn promtool(arguments: &[&str], stdin: &str) -> Result<String, String
         String::from_utf8_lossy(&output.stderr)
     );
     if output.status.success() { Ok(said) } else { Err(said) }
-}
-
-fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() {
-                (byte as char).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
 }
