@@ -165,9 +165,9 @@ async fn a_disk_that_is_nearly_full_is_left_alone() {
 fn has_its_form(path: &Path) -> Result<(), String> {
     let migrations = std::fs::read_dir("src/archive/migrations").expect("tests run in the repository");
     let archive = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let made = archive.and_then(|archive| archive.query_row("PRAGMA user_version", [], |row| row.get(0)));
+    let made = archive.and_then(|archive| archive.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)));
     match made {
-        Ok(made) if migrations.count() == made => Ok(()),
+        Ok(made) if migrations.count() as i64 == made => Ok(()),
         Ok(made) => Err(format!("{made} migrations are made")),
         Err(error) => Err(error.to_string()),
     }
