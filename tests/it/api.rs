@@ -18,7 +18,7 @@ async fn every_answer_is_as_the_description_says() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let [archive, configuration] = ["h.db", "h.toml"].map(|name| folder.path().join(name).display().to_string());
     std::fs::write(&configuration, "").expect("a temporary folder takes a file");
-    let often = "demo --shards 3 --poll.interval 1s --monitor.schedule every|2s --monitor.window 1s --web.enable-lifecycle true";
+    let often = "demo --shards 3 --poll.interval 1s --monitor.schedule every|2s --monitor.window 1s --web.enable-lifecycle true --web.enable-sql";
     let mut arguments: Vec<String> = often.split(' ').map(|word| word.replace('|', " ")).collect();
     arguments.extend(["--archive.path", &archive, "--config", &configuration].map(str::to_owned));
     let hotshard = Hotshard::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
@@ -48,7 +48,7 @@ async fn every_answer_is_as_the_description_says() {
     let count = |method: &str| asked.lines().filter(|line| line.starts_with(method)).count();
     assert_eq!(
         (count("GET "), count("POST ")),
-        (12, 4),
+        (13, 4),
         "every route is asked: {asked}"
     );
     hotshard.stop().await;

@@ -6,6 +6,7 @@ mod alerts;
 mod analyze;
 mod api;
 mod archive;
+mod asking;
 mod bandwidth;
 mod caches;
 mod check_connect;

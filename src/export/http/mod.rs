@@ -17,6 +17,7 @@ mod security;
 mod settings;
 #[cfg(test)]
 mod sockets;
+mod statement;
 #[cfg(test)]
 mod tests;
 

@@ -25,6 +25,7 @@ use super::order::Order;
 use super::rounds::Shelf;
 use super::security::Security;
 use super::settings::{ExternalUrl, WebSettings};
+use super::statement::{self, Desk};
 use super::{api, events, health, rounds};
 use crate::export::open::OpenWindows;
 use crate::export::page;
@@ -47,6 +48,7 @@ pub(super) struct App {
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) shutdown: CancellationToken,
     pub(super) shelf: Shelf,
+    pub(super) desk: Desk,
     names: Names,
 }
 
@@ -70,13 +72,15 @@ impl App {
             orders,
             shutdown,
             shelf: Shelf::new(None),
+            desk: Desk::new(None),
             names,
         }
     }
 
-    /// With the rounds that are kept in this file.
+    /// With what is kept in this file.
     pub(super) fn keeping(mut self, archive: Option<&Path>) -> Self {
         self.shelf = Shelf::new(archive);
+        self.desk = Desk::new(archive);
         self
     }
 
@@ -115,14 +119,44 @@ pub(super) enum Audience {
     Scrapers,
     /// Those who may see keys and clients' addresses.
     Readers,
-    /// Those who may change what hotshard does; absent unless lifecycle is enabled.
+    /// Those who may change what hotshard does.
     Operators,
+}
+
+/// What has to be set for a route to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    Nothing,
+    Lifecycle,
+    Sql,
+}
+
+impl Need {
+    fn is_met(self, settings: &WebSettings) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Lifecycle => settings.enable_lifecycle,
+            Self::Sql => settings.enable_sql,
+        }
+    }
+
+    /// What is said in the route's place where it isn't met.
+    fn complaint(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Lifecycle => {
+                Some("this changes what hotshard does, which isn't allowed here; set web.enable_lifecycle\n")
+            }
+            Self::Sql => Some("the archive takes no questions in SQL here; set web.enable_sql\n"),
+        }
+    }
 }
 
 /// One route; those of operators take POST, the others GET.
 pub(super) struct Route {
     pub(super) path: &'static str,
     pub(super) audience: Audience,
+    pub(super) need: Need,
     handler: fn() -> MethodRouter<App>,
 }
 
@@ -144,6 +178,7 @@ const fn read(path: &'static str, audience: Audience, handler: fn() -> MethodRou
     Route {
         path,
         audience,
+        need: Need::Nothing,
         handler,
     }
 }
@@ -152,6 +187,7 @@ const fn order(path: &'static str, handler: fn() -> MethodRouter<App>) -> Route 
     Route {
         path,
         audience: Audience::Operators,
+        need: Need::Lifecycle,
         handler,
     }
 }
@@ -176,6 +212,12 @@ pub(super) const ROUTES: &[Route] = &[
     read("/api/v1/groups/{id}/rounds", Audience::Readers, || get(rounds::list)),
     read("/api/v1/rounds/{n}/report", Audience::Readers, || get(rounds::report)),
     read("/api/v1/events", Audience::Readers, || get(events::stream)),
+    Route {
+        path: "/api/v1/query",
+        audience: Audience::Readers,
+        need: Need::Sql,
+        handler: || get(statement::answer),
+    },
     order("/-/reload", || post(api::reload)),
     order("/-/pause", || post(api::pause)),
     order("/-/resume", || post(api::resume)),
@@ -191,7 +233,7 @@ pub(super) fn is_taken(path: &str) -> bool {
 pub(super) fn router(app: App, exposure: Exposure) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
-        if route.audience == Audience::Operators && !app.settings.enable_lifecycle {
+        if !route.need.is_met(&app.settings) {
             continue;
         }
         let path = if route.path == TELEMETRY {
@@ -225,14 +267,13 @@ pub(super) fn router(app: App, exposure: Exposure) -> Router {
 /// Says where there is something.
 async fn nothing(State(app): State<App>, uri: Uri) -> (StatusCode, String) {
     let path = uri.path();
-    let is_order = |route: &Route| route.audience == Audience::Operators && route.is_at(path);
-    let text = if ROUTES.iter().any(is_order) {
-        "this changes what hotshard does, which isn't allowed here; set web.enable_lifecycle\n".to_owned()
-    } else {
-        format!(
+    let mut meant = ROUTES.iter().filter(|route| route.is_at(path));
+    let text = match meant.find_map(|route| route.need.complaint()) {
+        Some(complaint) => complaint.to_owned(),
+        None => format!(
             "there is nothing here; the page is /, the metrics are {}, and /api/openapi.json describes all there is\n",
             app.settings.telemetry_path
-        )
+        ),
     };
     (StatusCode::NOT_FOUND, text)
 }

@@ -22,6 +22,8 @@ pub struct WebSettings {
     pub external_url: Option<ExternalUrl>,
     /// Whether reload, pause, resume and rounds may be asked for.
     pub enable_lifecycle: bool,
+    /// Whether the archive may be asked in SQL.
+    pub enable_sql: bool,
     /// Whether page and API answer on addresses that others can reach, though nobody has to say who they are.
     pub allow_unauthenticated: bool,
     /// Encryption and passwords.
@@ -44,6 +46,7 @@ impl Default for WebSettings {
             telemetry_path: TelemetryPath("/metrics".to_owned()),
             external_url: None,
             enable_lifecycle: false,
+            enable_sql: false,
             allow_unauthenticated: false,
             config: WebConfigSettings::default(),
         }
@@ -292,7 +295,7 @@ mod tests {
             "listen = 'x'",
             concat!(
                 "unknown field `listen`, expected one of `listen_address`, `telemetry_path`, `external_url`, ",
-                "`enable_lifecycle`, `allow_unauthenticated`, `config`"
+                "`enable_lifecycle`, `enable_sql`, `allow_unauthenticated`, `config`"
             ),
         );
     }

@@ -19,6 +19,7 @@ async fn strangers_get_metrics_and_health_alone() {
     let mut stage = stage();
     stage.exposure = Exposure::Network;
     stage.settings.enable_lifecycle = true;
+    stage.settings.enable_sql = true;
     for route in ROUTES {
         let method = if route.audience == Audience::Operators {
             "POST"
@@ -46,6 +47,7 @@ async fn with_passwords_everything_but_health_asks_for_one() {
     let mut stage = stage();
     stage.exposure = Exposure::Network;
     stage.settings.enable_lifecycle = true;
+    stage.settings.enable_sql = true;
     stage.settings.allow_unauthenticated = true;
     stage.settings.config.file = Some(path);
     for route in ROUTES {

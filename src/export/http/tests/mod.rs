@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::routes::{App, Audience, Exposure, ROUTES, router};
+use super::routes::{App, Audience, Exposure, Need, ROUTES, router};
 use super::security::Security;
 use super::*;
 use crate::export::fabricated;
@@ -79,14 +79,15 @@ async fn read(response: Response) -> (StatusCode, String) {
 
 #[tokio::test]
 async fn every_reading_route_answers_with_security_headers() {
-    let stage = stage();
+    let mut stage = stage();
+    stage.settings.enable_sql = true;
     for route in ROUTES.iter().filter(|route| route.audience != Audience::Operators) {
         let response = stage.answer(request("GET", route.path)).await;
-        // No archive is kept here.
-        let expected = if route.path.contains("/rounds") {
-            StatusCode::NOT_FOUND
-        } else {
-            StatusCode::OK
+        // No archive is kept here, and no statement said.
+        let expected = match route.need {
+            Need::Sql => StatusCode::BAD_REQUEST,
+            _ if route.path.contains("/rounds") => StatusCode::NOT_FOUND,
+            _ => StatusCode::OK,
         };
         assert_eq!(response.status(), expected, "{}", route.path);
         let policy = response.headers()["content-security-policy"]
@@ -129,6 +130,9 @@ async fn what_is_not_there_says_where_something_is() {
     }
     let off = stage.answer(request("POST", "/api/v1/groups/orders/windows")).await;
     assert!(read(off).await.1.contains("set web.enable_lifecycle"));
+    let (status, off) = stage.get("/api/v1/query?sql=SELECT%201").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(off.contains("set web.enable_sql"), "{off}");
     stage.settings.enable_lifecycle = true;
     for (path, allowed) in [("/metrics", "GET,HEAD"), ("/-/pause", "POST")] {
         let response = stage.answer(request("PUT", path)).await;
