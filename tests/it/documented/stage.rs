@@ -143,7 +143,7 @@ impl Stage {
     /// A daemon over the cluster that keeps an archive; waits until it has as many rounds as the examples name.
     pub(super) async fn daemon(&self) -> Process {
         let line = "hotshard serve --config hotshard.toml --archive.path hotshard.db --monitor.schedule 'every 2s' \
-                    --monitor.window 1s --poll.interval 1s --web.enable-lifecycle";
+                    --monitor.window 1s --poll.interval 1s --web.enable-lifecycle --web.enable-sql";
         let mut process = self.begin("the-daemon", line);
         let rounds = async || match process.ended() {
             Some(status) => panic!("{status}: {}", process.last_words()),
