@@ -157,9 +157,13 @@ fn address<'line>(printed: &'line [u8], source: Source<'line>) -> (&'line [u8], 
 }
 
 fn first_key<'line>(arguments: Arguments<'line>, keys: &Keys) -> Option<&'line [u8]> {
+    let mut arguments = arguments.map_while(Result::ok);
+    if let Some(place) = keys.first_place() {
+        return arguments.nth(place as usize);
+    }
     let mut walk = Walk::new(keys);
     let mut first = None;
-    for argument in arguments.map_while(Result::ok).skip(1) {
+    for argument in arguments.skip(1) {
         walk.argument(
             argument,
             || argument,

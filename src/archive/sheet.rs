@@ -53,7 +53,8 @@ pub(super) struct KeptLine {
 /// Where a line belongs: the derived order is the one in which lines lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    chunk: (u32, u32),
+    /// Its command's number, and its pattern's.
+    chunk: u64,
     at: i64,
     row: usize,
 }
@@ -82,10 +83,8 @@ impl<'drawn> Sheet<'drawn> {
     fn of_rows(mut rows: Vec<Row<'drawn>>, met: Met<'drawn>) -> Self {
         let patterns = Patterns::of(&met.patterns);
         let placed = rows.iter().enumerate().map(|(place, row)| Place {
-            chunk: (
-                row.command,
-                row.key.as_ref().map_or(NO_PATTERN, |key| patterns.number(key.pattern)),
-            ),
+            chunk: u64::from(row.command) << 32
+                | u64::from(row.key.as_ref().map_or(NO_PATTERN, |key| patterns.number(key.pattern))),
             at: row.at,
             row: place,
         });
@@ -95,13 +94,13 @@ impl<'drawn> Sheet<'drawn> {
         let (mut chunks, mut lines, mut keys) = (Vec::new(), Vec::with_capacity(rows.len()), String::new());
         for chunk in order.chunk_by(|one, next| one.chunk == next.chunk) {
             let Place {
-                chunk: (command, pattern),
+                chunk: number,
                 at: began,
                 ..
             } = chunk[0];
             chunks.push(Chunk {
-                command: met.commands[command as usize].clone(),
-                pattern: patterns.name(pattern),
+                command: met.commands[(number >> 32) as usize].clone(),
+                pattern: patterns.name(number as u32),
                 began,
                 length: chunk.len(),
             });

@@ -70,6 +70,27 @@ pub enum Keys {
     Migrate,
 }
 
+impl Keys {
+    /// The place of the first key among the arguments, where that hangs on nothing.
+    pub fn first_place(&self) -> Option<u32> {
+        let Self::Specs(specs) = self else { return None };
+        match &**specs {
+            [
+                Spec {
+                    begin: Begin::Index(place),
+                    find:
+                        Find::Range {
+                            last: -1..,
+                            limit: ..=1,
+                            ..
+                        },
+                },
+            ] => Some(*place),
+            _ => None,
+        }
+    }
+}
+
 /// What a server's COMMAND says of one command, as plain values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerCommand {
@@ -317,6 +338,29 @@ mod tests {
         check("GEORADIUS k 1 1 1 m STORE d", "k d");
         check("SSUBSCRIBE channel", "");
         check("NOSUCH k", "");
+    }
+
+    #[test]
+    fn a_first_key_that_hangs_on_nothing_is_where_a_walk_finds_it() {
+        let arguments = ["1", "2", "3", "4", "5", "6"];
+        let mut with_place = 0;
+        for command in Commands::builtin().all() {
+            let Some(place) = command.keys.first_place() else {
+                continue;
+            };
+            with_place += 1;
+            for many in 0..arguments.len() {
+                let mut walk = Walk::new(&command.keys);
+                let mut keys = Vec::new();
+                for argument in &arguments[..many] {
+                    walk.argument(argument.as_bytes(), || *argument, |key| keys.push(key));
+                }
+                walk.end(|key| keys.push(key));
+                let first = arguments[..many].get(place as usize - 1);
+                assert_eq!(keys.first(), first, "{} with {many} arguments", command.name);
+            }
+        }
+        assert!(with_place > 100, "{with_place}");
     }
 
     #[test]
