@@ -10,9 +10,6 @@ use tracing::debug;
 use super::sheet::Sheet;
 use super::store::{Kept, Reading};
 
-/// How many windows are read before they are wanted.
-const AHEAD: usize = 1;
-
 /// Calls `write` for each window, in this thread, and adds up what it returns; stops where it fails.
 pub(super) fn each<Error>(
     windows: &[Kept],
@@ -20,7 +17,8 @@ pub(super) fn each<Error>(
     mut write: impl FnMut(&Kept, &Sheet<'_>) -> Result<u64, Error>,
 ) -> Result<u64, Error> {
     scope(|scope| {
-        let (hand_over, ready) = sync_channel(AHEAD);
+        // From hand to hand: no more than one window is ahead, since each may be large where values are kept.
+        let (hand_over, ready) = sync_channel(0);
         if let [_, others @ ..] = windows
             && !others.is_empty()
         {
