@@ -156,11 +156,11 @@ impl Touched {
         let Credit {
             slots, patterns, tags, ..
         } = self.credit;
-        let mut keys = Sampled::new(self.frequent.offset());
+        let mut keys = Sampled::new(self.frequent.offset(), self.frequent.len());
         for (text, counter) in self.frequent.iter() {
             keys.add(printed(text), bounds(counter), counter.extra.slot());
         }
-        let mut found_tags = Sampled::new(tags.offset());
+        let mut found_tags = Sampled::new(tags.offset(), tags.len());
         for (text, counter) in tags.iter() {
             found_tags.add(printed(text), bounds(counter), ());
         }

@@ -127,7 +127,7 @@ impl Tallied {
         for (id, (count, example)) in mine.chain(theirs) {
             self.patterns.entry(id).or_insert((0, example)).0 += count;
         }
-        let mine = std::mem::replace(&mut self.signatures, Sampled::new(0));
+        let mine = std::mem::replace(&mut self.signatures, Sampled::new(0, 0));
         let resolved = |(command, id, shape): NamedSignature| (command, id.map(|id| normaliser.resolve(id)), shape);
         self.signatures = mine.renamed(resolved);
         let theirs = signatures.renamed(|(command, id, shape)| (command, id.map(|id| ours[id.index()]), shape));
@@ -167,7 +167,7 @@ fn patterns(touches: Vec<(PatternId, u64, Arc<str>)>, normaliser: &Normaliser) -
 }
 
 fn signatures(signatures: &Signatures, vocabulary: &Vocabulary, found: &Found) -> Sampled<NamedSignature, ()> {
-    let mut named = Sampled::new(signatures.missed());
+    let mut named = Sampled::new(signatures.missed(), signatures.len());
     for (signature, lower, upper) in signatures.seen() {
         let place = signature.pattern.checked_sub(1);
         let pattern = place.map(|place| found.normaliser.resolve(found.patterns[place as usize].0));

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use foldhash::fast::RandomState;
+
 /// Counts of what was followed, and how often at most something else was seen.
 #[derive(Clone, Debug)]
 pub(super) struct Sampled<Name, Extra> {
-    counts: HashMap<Name, (Bounds, Extra)>,
+    counts: HashMap<Name, (Bounds, Extra), RandomState>,
     missed: u64,
 }
 
@@ -25,9 +27,10 @@ impl Bounds {
 }
 
 impl<Name: Eq + Hash, Extra: Copy> Sampled<Name, Extra> {
-    pub(super) fn new(missed: u64) -> Self {
+    /// With room for so many names.
+    pub(super) fn new(missed: u64, names: usize) -> Self {
         Self {
-            counts: HashMap::new(),
+            counts: HashMap::with_capacity_and_hasher(names, RandomState::default()),
             missed,
         }
     }
@@ -60,7 +63,7 @@ impl<Name: Eq + Hash, Extra: Copy> Sampled<Name, Extra> {
 
     /// The same counts under other names; what gets one name becomes one.
     pub(super) fn renamed<Other: Eq + Hash>(self, mut rename: impl FnMut(Name) -> Other) -> Sampled<Other, Extra> {
-        let mut renamed = Sampled::new(self.missed);
+        let mut renamed = Sampled::new(self.missed, self.len());
         for (name, (bounds, extra)) in self.counts {
             renamed.add(rename(name), bounds, extra);
         }

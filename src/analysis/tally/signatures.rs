@@ -184,6 +184,11 @@ impl Signatures {
             .map(|(_, counter)| (counter.extra, counter.count(), counter.upper()))
     }
 
+    /// How many are followed.
+    pub(super) fn len(&self) -> usize {
+        self.frequent.len()
+    }
+
     /// How often at most a signature was seen that isn't followed.
     pub(super) fn missed(&self) -> u64 {
         self.frequent.offset()

@@ -1,6 +1,5 @@
 //! What a closed tally reports: of everything the most frequent.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -138,37 +137,46 @@ fn top_signatures(
 }
 
 fn top_keys(keys: &Sampled<Arc<str>, Slot>, top: usize) -> Vec<KeyCount> {
-    let counted = keys.iter().map(|(key, bounds, slot)| KeyCount {
+    let counted = most_frequent(keys.iter().collect(), top, |(key, bounds, _)| (bounds.upper, key));
+    let named = counted.into_iter().map(|(key, bounds, slot)| KeyCount {
         key: Arc::clone(key),
         count: bounds.upper,
         error: bounds.error(),
         slot,
     });
-    most_frequent(counted.collect(), top, |counted| (counted.count, &counted.key))
+    named.collect()
 }
 
 fn top_tags(tags: &Sampled<Arc<str>, ()>, top: usize) -> Vec<Counted> {
-    let counted = tags.iter().map(|(tag, bounds, ())| Counted {
+    let counted = most_frequent(tags.iter().collect(), top, |(tag, bounds, ())| (bounds.upper, tag));
+    let named = counted.into_iter().map(|(tag, bounds, ())| Counted {
         name: format!("{{{tag}}}").into(),
         count: bounds.upper,
         error: bounds.error(),
     });
-    most_frequent(counted.collect(), top, |counted| (counted.count, &counted.name))
+    named.collect()
 }
 
 fn top_slots(slots: &[u64]) -> Vec<(Slot, u64)> {
     let all = (0..).map_while(Slot::new).zip(slots.iter().copied());
-    let mut touched: Vec<_> = all.filter(|(_, count)| *count > 0).collect();
-    touched.sort_by_key(|&(slot, count)| (Reverse(count), slot));
-    touched
+    // Both in one number, which is compared without a guess: there may be sixteen thousand of them.
+    let rank = |(slot, count): (Slot, u64)| u128::from(!count) << u16::BITS | u128::from(slot.number());
+    let mut ranks: Vec<u128> = all.filter(|(_, count)| *count > 0).map(rank).collect();
+    ranks.sort_unstable();
+    let slot = |rank: &u128| Some((Slot::new(*rank as u16)?, !((rank >> u16::BITS) as u64)));
+    ranks.iter().filter_map(slot).collect()
 }
 
-/// The `top` ones, the most frequent first, those of one count in the order of their names.
+/// The `top` ones, the most frequent first, those of one count in the order of their names, which are different.
 fn most_frequent<Item>(mut items: Vec<Item>, top: usize, rank: impl Fn(&Item) -> (u64, &Arc<str>)) -> Vec<Item> {
-    items.sort_by(|one, other| {
+    let order = |one: &Item, other: &Item| {
         let ((one, one_name), (other, other_name)) = (rank(one), rank(other));
         other.cmp(&one).then_with(|| one_name.cmp(other_name))
-    });
-    items.truncate(top);
+    };
+    if top < items.len() {
+        items.select_nth_unstable_by(top, order);
+        items.truncate(top);
+    }
+    items.sort_unstable_by(order);
     items
 }
