@@ -81,6 +81,12 @@ impl<Extra> Counter<Extra> {
         self.count + u64::from(self.missed)
     }
 
+    /// Whether it is that thing's.
+    #[inline(always)]
+    pub fn is_of(&self, hash: u64) -> bool {
+        self.hash == hash
+    }
+
     /// Sees it again.
     #[inline(always)]
     pub fn add(&mut self, weight: u64) {
@@ -140,6 +146,12 @@ impl<Extra: Copy + Default> Frequent<Extra> {
     pub fn place_at_once(&self, hash: u64) -> usize {
         let place = self.table.first(hash);
         select_unpredictable(self.counters[place].hash == hash, place, NOBODYS)
+    }
+
+    /// The only place where a thing's counter may stand at once; it may be another's, or [`NOBODYS`].
+    #[inline(always)]
+    pub fn place_looked_at_first(&self, hash: u64) -> usize {
+        self.table.first(hash)
     }
 
     /// The counter at a place.

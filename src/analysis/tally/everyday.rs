@@ -46,7 +46,7 @@ impl Tally {
             Everyday::Key(shape) => shape,
             Everyday::Others | Everyday::No => 0,
         };
-        self.announce(buffer, begin..closing, start, What::Command(command, shape));
+        self.announce(buffer, begin..closing, start, What::command(command, shape));
         Ok(())
     }
 

@@ -101,7 +101,7 @@ impl Touched {
     pub(super) fn touch(&mut self, key: &[u8], stamp: &[u8]) -> PatternPlace {
         let within = self.looked_at(0..key.len());
         let place = self.place(self.hash(key, within.clone()), (key, within), stamp);
-        self.add(place)
+        self.add(place, 1)
     }
 
     /// The part of a key that is looked at; counts a key that is cut so.
@@ -141,12 +141,12 @@ impl Touched {
         }
     }
 
-    /// Counts a touch of the key with this counter, and tells its pattern.
+    /// Counts so many touches of the key with this counter, and tells its pattern.
     #[inline(always)]
-    pub(super) fn add(&mut self, place: usize) -> PatternPlace {
-        self.touches += 1;
+    pub(super) fn add(&mut self, place: usize, touches: u64) -> PatternPlace {
+        self.touches += touches;
         let counter = self.frequent.at(place);
-        counter.add(1);
+        counter.add(touches);
         counter.extra.pattern()
     }
 

@@ -4,7 +4,6 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::commands::folded;
-use super::keys::PatternPlace;
 use super::samples::{Place, Samples};
 use crate::analysis::keyspec::CommandId;
 use crate::analysis::line::{Block, Following, closing_quote, following};
@@ -56,42 +55,29 @@ impl Signatures {
         }
     }
 
-    /// Sees a command with the pattern of its first key, on a line that may be kept.
+    /// Sees a command so many times, or none, on a line that may be kept.
     #[inline(always)]
-    pub(super) fn count(
-        &mut self,
-        command: CommandId,
-        pattern: Option<PatternPlace>,
-        shape: ShapePlace,
-        line: Place<'_>,
-    ) {
-        let (signature, count) = self.count_unkept(command, pattern, shape);
-        self.samples.until_next -= 1;
-        if count < self.samples.first_below || self.samples.until_next == 0 {
+    pub(super) fn count(&mut self, signature: Signature, times: u64, line: Place<'_>) {
+        let count = self.count_unkept(signature, times);
+        self.samples.until_next -= times;
+        let is_kept = (count < self.samples.first_below) | (self.samples.until_next == 0);
+        if is_kept & (times != 0) {
             self.samples.keep(signature, line);
         }
     }
 
     /// The same of a line that is too long to be kept; tells how often the signature was seen.
     #[inline(always)]
-    pub(super) fn count_unkept(
-        &mut self,
-        command: CommandId,
-        pattern: Option<PatternPlace>,
-        shape: ShapePlace,
-    ) -> (Signature, u64) {
-        let signature = Signature {
-            command,
-            shape,
-            pattern: pattern.map_or(0, |pattern| pattern + 1),
-        };
+    pub(super) fn count_unkept(&mut self, signature: Signature, times: u64) -> u64 {
         let hash = signature.hash(self.seed);
-        if let Some(counter) = self.frequent.find(hash) {
-            counter.add(1);
-            return (signature, counter.count());
+        let place = self.frequent.place_looked_at_first(hash);
+        let counter = self.frequent.at(place);
+        // What is seen no times may be counted as anything.
+        if counter.is_of(hash) | (times == 0) {
+            counter.add(times);
+            return counter.count();
         }
-        self.meet(signature, hash);
-        (signature, 1)
+        self.count_displaced(signature, hash, times)
     }
 
     /// The lines that were kept.
@@ -194,12 +180,18 @@ impl Signatures {
         self.frequent.offset()
     }
 
+    /// Of a signature that has no counter, or not where it is looked for first.
     #[inline(never)]
-    fn meet(&mut self, signature: Signature, hash: u64) {
+    fn count_displaced(&mut self, signature: Signature, hash: u64, times: u64) -> u64 {
+        if let Some(counter) = self.frequent.find(hash) {
+            counter.add(times);
+            return counter.count();
+        }
         if self.frequent.is_full(b"") {
             self.frequent.purge(|_| {});
         }
-        self.frequent.insert(hash, b"", 1, signature);
+        self.frequent.insert(hash, b"", times, signature);
+        times
     }
 
     /// The place of a shape in the table, which it gets if there is room.
@@ -218,6 +210,16 @@ impl Signatures {
 }
 
 impl Signature {
+    /// Of a pattern's place plus one; 0 where there is no key.
+    #[inline(always)]
+    pub(super) fn new(command: CommandId, shape: ShapePlace, pattern: u32) -> Self {
+        Self {
+            command,
+            shape,
+            pattern,
+        }
+    }
+
     /// Different for different signatures, so that the table needs no text to tell them apart.
     #[inline(always)]
     fn hash(self, seed: u64) -> u64 {

@@ -6,7 +6,7 @@ use super::clients::Client;
 use super::commands::{KeyPlan, Plan};
 use super::keys::PatternPlace;
 use super::long::LongLine;
-use super::signatures::ShapePlace;
+use super::signatures::{ShapePlace, Signature};
 use super::upkeep::is_upkeep;
 use super::waiting::What;
 use super::{LINE_MAX, Progress, Tally};
@@ -141,7 +141,7 @@ impl Tally {
             (Some(rule), _) => self.signatures.shape_of(rule, buffer, (name_end, end)),
         };
         match keys {
-            Found::One(key) => self.announce(buffer, key, stamp, What::Command(command, shape)),
+            Found::One(key) => self.announce(buffer, key, stamp, What::command(command, shape)),
             Found::Every { .. } | Found::Several if !plan.script => {
                 self.announce_found(buffer, stamp, command, shape);
             }
@@ -149,7 +149,7 @@ impl Tally {
                 if plan.script {
                     self.declare_found(buffer, stamp);
                 }
-                self.announce(buffer, 0..0, stamp, What::Keyless(command, shape));
+                self.announce(buffer, 0..0, stamp, What::keyless(command, shape));
             }
         }
     }
@@ -169,12 +169,12 @@ impl Tally {
     fn announce_found(&mut self, buffer: &[u8], stamp: usize, command: CommandId, shape: ShapePlace) {
         let found = std::mem::take(&mut self.found);
         if found.is_empty() {
-            self.announce(buffer, 0..0, stamp, What::Keyless(command, shape));
+            self.announce(buffer, 0..0, stamp, What::keyless(command, shape));
         }
-        let mut what = What::Command(command, shape);
+        let mut what = What::command(command, shape);
         for key in &found {
             self.announce(buffer, key.clone(), stamp, what);
-            what = What::Nothing;
+            what = What::KEY_ALONE;
         }
         self.found = found;
     }
@@ -346,7 +346,8 @@ impl Tally {
                 if let Some(command) = command {
                     let Plan { only_shape, shape, .. } = self.vocabulary.plan(command);
                     let shape = shape.map_or(only_shape, |rule| self.signatures.shape_of_total(rule, arguments));
-                    self.signatures.count_unkept(command, pattern, shape);
+                    let pattern = pattern.map_or(0, |pattern| pattern + 1);
+                    self.signatures.count_unkept(Signature::new(command, shape, pattern), 1);
                 }
             }
         }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::keys::Touched;
-use super::signatures::{ShapePlace, Signatures};
+use super::signatures::{ShapePlace, Signature, Signatures};
 use crate::analysis::keyspec::CommandId;
 use crate::analysis::sketch::NOBODYS;
 
@@ -25,20 +25,47 @@ struct Touch {
     key: usize,
     /// Where the line begins with its time stamp.
     stamp: usize,
-    what: What,
     /// The key's length, at most [`KEY_MAX`](super::keys::KEY_MAX).
     length: u16,
+    what: What,
 }
 
-/// What is counted with a touch.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum What {
-    /// The command, whose first or only key this is.
-    Command(CommandId, ShapePlace),
+/// What is counted with a touch. Which it is follows no rule, so it is counted without asking: what isn't there, no times.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct What {
+    command: CommandId,
+    shape: ShapePlace,
+    keys: u8,
+    commands: u8,
+}
+
+impl What {
+    /// A further key, or the key of a command that isn't counted by name.
+    pub(super) const KEY_ALONE: Self = Self {
+        command: CommandId::FIRST,
+        shape: 0,
+        keys: 1,
+        commands: 0,
+    };
+
+    /// A command, whose first or only key this is.
+    #[inline(always)]
+    pub(super) fn command(command: CommandId, shape: ShapePlace) -> Self {
+        Self {
+            command,
+            shape,
+            keys: 1,
+            commands: 1,
+        }
+    }
+
     /// A command that touches no key.
-    Keyless(CommandId, ShapePlace),
-    /// Nothing: a further key, or the key of a command that isn't counted by name.
-    Nothing,
+    pub(super) fn keyless(command: CommandId, shape: ShapePlace) -> Self {
+        Self {
+            keys: 0,
+            ..Self::command(command, shape)
+        }
+    }
 }
 
 const BATCH: usize = 64;
@@ -49,8 +76,8 @@ impl Waiting {
             hash: 0,
             key: 0,
             stamp: 0,
-            what: What::Nothing,
             length: 0,
+            what: What::default(),
         };
         Self {
             touches: Box::new([none; BATCH]),
@@ -72,8 +99,8 @@ impl Waiting {
             hash: touched.hash(buffer, key.clone()),
             key: key.start,
             stamp,
-            what,
             length: (key.end - key.start) as u16,
+            what,
         };
         self.length += 1;
         if self.length == BATCH {
@@ -90,7 +117,8 @@ impl Waiting {
         } else {
             for touch in touches {
                 let place = touch.place(buffer, touched);
-                touch.count(place, buffer, touched, signatures);
+                let pattern = touch.count_key(place, touched);
+                touch.count_command(pattern, buffer, signatures);
             }
         }
         self.length = 0;
@@ -111,8 +139,13 @@ fn count_together(touches: &[Touch], buffer: &[u8], touched: &mut Touched, signa
         let number = usize::from(*number);
         places[number] = touches[number].place(buffer, touched);
     }
-    for (touch, place) in touches.iter().zip(&places) {
-        touch.count(*place, buffer, touched, signatures);
+    // The counters first: none of these steps waits for another, so many are fetched at once.
+    let mut patterns = [0; BATCH];
+    for ((touch, place), pattern) in touches.iter().zip(&places).zip(&mut patterns) {
+        *pattern = touch.count_key(*place, touched);
+    }
+    for (touch, pattern) in touches.iter().zip(patterns) {
+        touch.count_command(pattern, buffer, signatures);
     }
 }
 
@@ -120,22 +153,29 @@ impl Touch {
     /// The place of the key's counter; a new one, if it has none.
     #[inline(always)]
     fn place(&self, buffer: &[u8], touched: &mut Touched) -> usize {
-        if matches!(self.what, What::Keyless(..)) {
+        if self.what.keys == 0 {
             return NOBODYS;
         }
         let key = self.key..self.key + usize::from(self.length);
         touched.place(self.hash, (buffer, key), &buffer[self.stamp..])
     }
 
+    /// Counts the key, and tells its pattern's place plus one; 0 if there is none.
     #[inline(always)]
-    fn count(&self, place: usize, buffer: &[u8], touched: &mut Touched, signatures: &mut Signatures) {
-        let line = (buffer, self.stamp);
-        match self.what {
-            What::Keyless(command, shape) => signatures.count(command, None, shape, line),
-            What::Command(command, shape) => signatures.count(command, Some(touched.add(place)), shape, line),
-            What::Nothing => {
-                touched.add(place);
-            }
-        }
+    fn count_key(&self, place: usize, touched: &mut Touched) -> u32 {
+        let keys = self.what.keys;
+        (touched.add(place, u64::from(keys)) + 1) * u32::from(keys)
+    }
+
+    #[inline(always)]
+    fn count_command(&self, pattern: u32, buffer: &[u8], signatures: &mut Signatures) {
+        let What {
+            command,
+            shape,
+            commands,
+            ..
+        } = self.what;
+        let signature = Signature::new(command, shape, pattern);
+        signatures.count(signature, u64::from(commands), (buffer, self.stamp));
     }
 }
