@@ -160,8 +160,12 @@ impl Parts {
         }
     }
 
-    /// Whether a word may begin something by its value: a date or an address.
+    /// Whether a word may begin something by its value: a date or an address, whose next part is digits. What is neither a digit nor one of
+    /// `a` to `f` is no value, so it stands there in all keys that are alike.
     pub(super) fn hang_on(key: &[u8], word: Word) -> bool {
+        if !matches!(key.get(word.end() + 1), Some(b'0'..=b'9' | b'a'..=b'f')) {
+            return false;
+        }
         let number_of = |length: usize| word.is_number() && word.end() - word.start() == length;
         match key.get(word.end()) {
             Some(b'.') if number_of(1) || number_of(2) || number_of(3) => true,
