@@ -419,6 +419,41 @@ proptest! {
     }
 }
 
+/// Whether another key that differs from this one in a value needs no more than a look.
+fn is_remembered(key: &str) -> bool {
+    let mut normaliser = fresh();
+    // The second time its pattern is found by its text.
+    for _ in 0..2 {
+        normaliser.classify(key.as_bytes(), NOW);
+    }
+    let mut seen = [0; Window::LENGTH];
+    seen[..key.len()].copy_from_slice(key.as_bytes());
+    normaliser.alike.recall(Glance::of(&seen, key.len())).is_some()
+}
+
+#[test]
+fn a_key_is_remembered_unless_its_values_could_make_it_a_date_or_an_address() {
+    for key in [
+        "user:2048:profile",
+        "user:2048",
+        "2048.x:1001",
+        "2048:{1001}",
+        "page/300.html",
+        "cart:{4711}:items",
+    ] {
+        assert!(is_remembered(key), "{key}");
+    }
+    for key in [
+        "user:2048-11",
+        "user:2048:1f",
+        "2048.1:x",
+        "hosts:300.1.1.1",
+        "user:20480000",
+    ] {
+        assert!(!is_remembered(key), "{key}");
+    }
+}
+
 #[test]
 fn what_is_unbounded_ends_up_in_few_patterns() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
