@@ -19,6 +19,7 @@ use std::sync::{Arc, LazyLock};
 
 pub use spec::{Begin, Find, Spec};
 pub use walk::Walk;
+pub(crate) use walk::number;
 
 /// A command's place in [`Commands`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -208,7 +208,8 @@ fn counted(count: Option<u32>, first: u32, step: u32) -> State {
     }
 }
 
-fn number(text: &[u8]) -> Option<u32> {
+/// How many keys an argument says there are.
+pub(crate) fn number(text: &[u8]) -> Option<u32> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 

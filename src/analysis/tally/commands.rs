@@ -32,6 +32,8 @@ pub(super) enum KeyPlan {
     One(u32),
     /// Every `step`-th argument from `first` on, but for the last `spared` arguments.
     Every { first: u32, step: u32, spared: u32 },
+    /// As many as the argument at `count` says, every `step`-th from `first` on.
+    Counted { count: u32, first: u32, step: u32 },
     /// Somewhere a walk must find.
     Walk,
 }
@@ -329,6 +331,15 @@ impl KeyPlan {
                 step,
                 spared: last.unsigned_abs() - 1,
             },
+            (&Begin::Index(begin), Find::Count { count, first, step })
+                if begin + count > 0 && first > count && step > 0 =>
+            {
+                Self::Counted {
+                    count: begin + count,
+                    first: begin + first,
+                    step,
+                }
+            }
             _ => Self::Walk,
         }
     }

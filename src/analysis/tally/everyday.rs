@@ -23,7 +23,7 @@ impl Tally {
             return self.understand_any(buffer, start, end);
         };
         let (command, everyday) = self.vocabulary.recall(front.printed);
-        if self.declared.any() || self.is_watched(front.address) {
+        if self.is_watched(front.address) {
             return self.understand_front(buffer, &front, end);
         }
         if !everyday.takes_key_first() {
@@ -37,7 +37,7 @@ impl Tally {
         if closing == 0 {
             return self.understand_front(buffer, &front, end);
         }
-        self.count_everyday(&front, command);
+        self.count_everyday(buffer, &front, command);
         let shape = match everyday {
             Everyday::KeyAndShape(rule) => {
                 let ends = (front.name_end(), end);
@@ -64,14 +64,17 @@ impl Tally {
         }
         let plan = self.vocabulary.plan(command);
         let keys = self.find_keys(buffer, front.name_end()..end, plan.keys, Some(command))?;
-        self.count_everyday(front, command);
+        self.count_everyday(buffer, front, command);
         self.announce_keys(buffer, front.stamp, (front.name_end(), end), (command, plan), keys);
         Ok(())
     }
 
     /// Who and what such a line is.
     #[inline(always)]
-    fn count_everyday(&mut self, front: &Front, command: CommandId) {
+    fn count_everyday(&mut self, buffer: &[u8], front: &Front, command: CommandId) {
+        if self.declared.any() {
+            self.settle_before(buffer, front.address == Front::LUA);
+        }
         self.clients.count(Client::short(front.address));
         self.vocabulary.count(command, false);
         self.progress.count_everyday();

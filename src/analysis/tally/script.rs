@@ -5,16 +5,19 @@
 pub(super) struct Declared {
     texts: Vec<u8>,
     ends: Vec<usize>,
-    /// The time stamp of the script's line.
+    /// How the script's line begins.
     stamp: Vec<u8>,
 }
 
+/// A time stamp is no longer; what follows a shorter one doesn't matter.
+const STAMP_MAX: usize = 20;
+
 impl Declared {
+    /// `stamp` begins with the time stamp of the script's line.
     pub(super) fn add(&mut self, key: &[u8], stamp: &[u8]) {
         if self.ends.is_empty() {
             self.stamp.clear();
-            let digits = stamp.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.');
-            self.stamp.extend(digits);
+            self.stamp.extend_from_slice(&stamp[..stamp.len().min(STAMP_MAX)]);
         }
         self.texts.extend_from_slice(key);
         self.ends.push(self.texts.len());

@@ -10,7 +10,7 @@ use super::signatures::{ShapePlace, Signature};
 use super::upkeep::is_upkeep;
 use super::waiting::What;
 use super::{LINE_MAX, Progress, Tally};
-use crate::analysis::keyspec::{CommandId, Keys, Walk};
+use crate::analysis::keyspec::{CommandId, Keys, Walk, number};
 use crate::analysis::line::{Following, Front, Head, SIGHT, Second, closing_quote, following, time};
 use crate::analysis::window::Rejection;
 use crate::model::Timestamp;
@@ -94,6 +94,7 @@ impl Tally {
                 Ok(only.map_or(Found::None, Found::One))
             }
             KeyPlan::Every { first, step, spared } => self.find_every(buffer, within, first, (step, spared)),
+            KeyPlan::Counted { count, first, step } => self.find_counted(buffer, within, count, (first, step)),
             KeyPlan::Walk => self.find_by_walk(buffer, within, command),
         }
     }
@@ -218,6 +219,35 @@ impl Tally {
         })
     }
 
+    /// As many arguments as the one at `count` says, every `step`-th from the one at `first` on, which comes later.
+    fn find_counted(
+        &mut self,
+        buffer: &[u8],
+        within: Range<usize>,
+        count: u32,
+        (first, step): (u32, u32),
+    ) -> Result<Found, Rejection> {
+        let (mut closing, end) = (within.start, within.end);
+        let (mut place, mut next, mut left) = (1, first, None);
+        self.found.clear();
+        while left != Some(0)
+            && let Following::Argument(begin) = found(following(buffer, closing, end))?
+        {
+            closing = closing_quote(buffer, begin, end).ok_or(Rejection::Arguments)?;
+            if place == count {
+                left = Some(number(&buffer[begin..closing]).unwrap_or_default());
+            } else if let Some(keys) = &mut left
+                && place == next
+            {
+                self.found.push(begin..closing);
+                next = next.saturating_add(step);
+                *keys -= 1;
+            }
+            place += 1;
+        }
+        Ok(Found::Several)
+    }
+
     fn find_by_walk(
         &mut self,
         buffer: &[u8],
@@ -246,7 +276,13 @@ impl Tally {
         if !self.declared.any() {
             return;
         }
-        if &buffer[head.source.clone()] == b"lua" {
+        self.settle_before(buffer, &buffer[head.source.clone()] == b"lua");
+    }
+
+    /// [`Tally::settle`] where there are any.
+    #[inline(never)]
+    pub(super) fn settle_before(&mut self, buffer: &[u8], own_command: bool) {
+        if own_command {
             self.declared.forget();
         } else {
             self.count_waiting(buffer);
