@@ -54,6 +54,18 @@ async fn a_query_reads_and_does_nothing_else() {
         told.contains("no line is like this") && told.contains("exit code 0"),
         "{told}"
     );
+    let told = asked(&["--sql", "SELECT 1", "--shard", "0001"]);
+    assert!(
+        told.contains("cannot be used with") && told.ends_with("exit code 2\n"),
+        "{told}"
+    );
+    // Whatever reads a pipe has no width: a row is a line.
+    let told = asked(&["--sql", "SELECT * FROM windows LIMIT 1"]);
+    let row = told.lines().nth(3).expect(&told);
+    assert!(
+        told.lines().count() == 6 && row.chars().count() > 200 && row.contains(" replica "),
+        "{told}"
+    );
     let told = asked(&["-cmd", "get", "-l", "1", "-f", "csv"]);
     assert!(told.contains(",GET,") && told.contains("exit code 0"), "{told}");
     let report = crate::cli::told(&mut crate::cli::hotshard(&["report", "--db-path", &path, "-f", "json"]));
