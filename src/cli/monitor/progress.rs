@@ -9,6 +9,7 @@ use indicatif::{BinaryBytes, HumanCount};
 use tokio::time::Instant;
 
 use crate::engine::live::{LiveWindow, Stage};
+use crate::engine::precheck::Shortened;
 use crate::model::{GroupKey, ShardId};
 
 /// Where nothing can be redrawn, open windows are told of so often.
@@ -76,7 +77,9 @@ impl Progress {
                     let stage = number(&window.stage);
                     let is_new = stages.insert(name.clone(), stage) != Some(stage);
                     let is_open = matches!(window.stage, Stage::Open { .. });
-                    if is_new && !matches!(window.stage, Stage::Asking) || due && is_open {
+                    // Why there is no window is told once, at the end.
+                    let is_over = matches!(window.stage, Stage::Closed { .. });
+                    if is_new && (is_open || is_over) || due && is_open {
                         put(&format!("hotshard: {}\n", line(name, window, now).trim_end()));
                     }
                 }
@@ -117,8 +120,9 @@ fn block(windows: &Windows, shards: usize, now: Instant) -> Vec<String> {
             .filter(|window| number(&window.stage) == wanted)
             .count()
     };
+    let noun = if shards == 1 { "shard" } else { "shards" };
     let mut lines = vec![format!(
-        "{shards} shards: {} open, {} over, {} without a window, {} to come",
+        "{shards} {noun}: {} open, {} over, {} without a window, {} to come",
         count(1),
         count(2),
         count(3),
@@ -130,7 +134,7 @@ fn block(windows: &Windows, shards: usize, now: Instant) -> Vec<String> {
         shown
             .into_iter()
             .take(LINES_MAX)
-            .map(|(name, window)| line(name, window, now)),
+            .map(|(name, window)| line(name, window, now) + &shortness(window)),
     );
     lines
 }
@@ -140,28 +144,19 @@ fn line((_, shard): &(GroupKey, ShardId), window: &LiveWindow, now: Instant) -> 
         Stage::Asking => "is asked whether it can bear a window".to_owned(),
         Stage::Open {
             since,
-            wanted,
             granted,
-            bounded,
             progress,
+            ..
         } => {
             let open = now.duration_since(*since);
             let held = progress.buffered();
-            let mut text = format!(
+            format!(
                 "{:>3} of {} s  {}  guards fine, {} held",
                 open.as_secs(),
-                granted.as_secs_f64().ceil(),
+                granted.duration.as_secs_f64().ceil(),
                 figures(progress.commands(), progress.bytes().0, open),
                 BinaryBytes(held.0),
-            );
-            if granted < wanted {
-                let why = match bounded {
-                    true => "the server is busy",
-                    false => "the server does not bound its buffers, or is busy",
-                };
-                let _ = write!(text, ", not {} s: {why}", wanted.as_secs_f64().ceil());
-            }
-            text
+            )
         }
         Stage::Closed {
             end,
@@ -173,6 +168,19 @@ fn line((_, shard): &(GroupKey, ShardId), window: &LiveWindow, now: Instant) -> 
         Stage::Refused(reason) => format!("no window: {reason}"),
     };
     format!("{shard}  {}  {what}", window.node)
+}
+
+/// Why an open window is shorter than was asked for. What is told once and stays is told at the end, with its cure.
+fn shortness(window: &LiveWindow) -> String {
+    let Stage::Open { wanted, granted, .. } = &window.stage else {
+        return String::new();
+    };
+    let why = match granted.shortened {
+        None => return String::new(),
+        Some(Shortened::Busy) => "the server is busy",
+        Some(Shortened::Unbounded) => "the server does not bound its buffers",
+    };
+    format!(", not {} s: {why}", wanted.as_secs_f64().ceil())
 }
 
 fn figures(commands: u64, bytes: u64, span: Duration) -> String {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::absence::Absence;
 use super::progress::Progress;
+use super::wording::as_typed;
 use crate::analysis::report::{Report, Source as Origin};
 use crate::analysis::tally::TallySettings;
 use crate::analysis::veil::Veil;
@@ -24,6 +25,7 @@ use crate::engine::command::{Command, Instruction};
 use crate::engine::discover::{Source, Watch};
 use crate::engine::lessons::Lessons;
 use crate::engine::live::{Live, LiveWindow, Stage};
+use crate::engine::precheck::Shortened;
 use crate::engine::watchdog::Watchdog;
 use crate::engine::{self, Plan, window};
 use crate::metrics::ledger::Ledger;
@@ -264,20 +266,26 @@ fn remarks(windows: &BTreeMap<(GroupKey, ShardId), LiveWindow>) -> Vec<String> {
     let mut remarks = Vec::new();
     for ((_, shard), window) in windows {
         let Stage::Closed {
-            lasted,
-            shortened_from,
+            wanted,
+            granted,
             kept: (kept, seen),
             ..
         } = &window.stage
         else {
             continue;
         };
-        if let Some(wanted) = shortened_from {
+        if let Some(shortened) = granted.shortened {
             remarks.push(format!(
-                "{shard}: its window lasted {:.0} s instead of {:.0} s, since the server is busy or doesn't bound its own output \
-                 buffers; set client-output-buffer-limit there, or guards.window_max_without_server_limit here",
-                lasted.as_secs_f64(),
-                wanted.as_secs_f64()
+                "{shard}: its window could last {:.0} s instead of {:.0} s, since {}",
+                granted.duration.as_secs_f64(),
+                wanted.as_secs_f64(),
+                match shortened {
+                    Shortened::Busy => "the server is busy: look at a replica with less traffic or at a quieter time",
+                    Shortened::Unbounded => {
+                        "the server does not bound what it holds for a client: set client-output-buffer-limit there, or \
+                         guards.window_max_without_server_limit here"
+                    }
+                }
             ));
         }
         if kept < seen && *kept > 0 {
@@ -296,6 +304,9 @@ async fn reports(snapshot: &Snapshot, absence: &Absence) -> Vec<Report> {
         let mut report = Report::clone(report);
         report.source = Origin::Monitor;
         absence.explain(group, &mut report.missing).await;
+        for missing in &mut report.missing {
+            missing.reason = as_typed(&missing.reason);
+        }
         reports.push(report);
     }
     reports

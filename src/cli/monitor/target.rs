@@ -108,7 +108,8 @@ impl Target {
             settings.poll.interval = POLL_INTERVAL;
         }
         if log {
-            settings.log.level = "warn".to_owned().try_into()?;
+            // Why a window wasn't opened is told at the end.
+            settings.log.level = "warn,hotshard::engine::opening=error".to_owned().try_into()?;
         }
         if let Some(commands) = self.commands_max {
             settings.monitor.commands_max = commands;
