@@ -25,6 +25,11 @@ pub enum ArchiveError {
         "{0} is a database, but no archive of hotshard; `hotshard query` reads what the earlier tool wrote, but to write, set archive.path to another file"
     )]
     Foreign(PathBuf),
+    /// It holds nothing that could be read as one.
+    #[error(
+        "{0} is a database, but neither an archive of hotshard nor one of the earlier tool; name the archive with --db-path"
+    )]
+    NoArchive(PathBuf),
     /// There is no such file.
     #[error(
         "there is no archive at {0}; name it with --db-path, or set archive.path and let `hotshard serve` write one"
@@ -105,7 +110,7 @@ impl ArchiveError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Newer { .. } => "newer",
-            Self::Foreign(_) => "foreign",
+            Self::Foreign(_) | Self::NoArchive(_) => "foreign",
             Self::Missing(_) | Self::Folder(_) => "missing",
             Self::Database { fault, .. } => fault.kind(),
             Self::File { .. } => Fault::ReadOnly.kind(),

@@ -92,13 +92,13 @@ impl ArchivePlace {
         Ok(place)
     }
 
-    /// The file, unless it was begun for rows that then didn't come: such a file is taken away.
+    /// The file, if so many rows were written: one that was begun for rows that then didn't come is taken away.
     pub(super) fn kept(&self, rows: u64) -> Option<&Path> {
         if rows == 0 && !self.was_there {
             // It isn't there if it couldn't be begun.
             let _ = fs::remove_file(&self.path);
         }
-        self.path.exists().then_some(&self.path)
+        (rows > 0).then_some(&self.path)
     }
 }
 
@@ -182,6 +182,7 @@ mod tests {
         assert_eq!(place.kept(1), Some(path.as_path()));
         drop(place);
         let again = ArchivePlace::create(&path).expect("it is there");
-        assert_eq!(again.kept(0), Some(path.as_path()), "what was there stays");
+        assert_eq!(again.kept(0), None);
+        assert_eq!(fs::read(&path).expect("what was there stays"), b"rows");
     }
 }

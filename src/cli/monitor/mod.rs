@@ -14,7 +14,7 @@ use std::io::{self, BufRead, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 
 use self::files::{ArchivePlace, Folder};
@@ -26,7 +26,7 @@ use super::{Outcome, UsageError, failure, keeping};
 use crate::analysis::keyspec::Commands;
 use crate::analysis::report::Report;
 use crate::analysis::veil::{KeyNames, Veil};
-use crate::archive::{RawLogs, RawSettings, RawSummary, RawThread, Record};
+use crate::archive::{self, RawLogs, RawSettings, RawSummary, RawThread, Record};
 use crate::config::{LogFormat, Settings};
 use crate::engine::clock::Clock;
 use crate::metrics::snapshot::ArchiveSnapshot;
@@ -76,10 +76,7 @@ pub(super) fn run(args: &MonitorArgs) -> anyhow::Result<Outcome> {
     args.warn();
     args.ask()?;
     let folder = Folder::create(&args.output_dir)?;
-    let place = args
-        .save_to_db
-        .then(|| ArchivePlace::create(&args.db_path))
-        .transpose()?;
+    let place = args.place(&settings)?;
     let runtime = super::runtime()?;
     let (found, absent) = runtime.block_on(args.find(&settings))?;
     // A new one in every process: nobody outside can know which keys would collide.
@@ -143,6 +140,16 @@ impl MonitorArgs {
             "y" | "yes" => Ok(()),
             _ => Err(UsageError("primaries are left alone; --yes goes on without asking".to_owned()).into()),
         }
+    }
+
+    /// Where the archive goes, if there is to be one. Who asks for it learns before anything is looked at that it can't be written.
+    fn place(&self, settings: &Settings) -> anyhow::Result<Option<ArchivePlace>> {
+        if !self.save_to_db {
+            return Ok(None);
+        }
+        let place = ArchivePlace::create(&self.db_path)?;
+        archive::try_out(&settings.archive).map_err(|error| anyhow!(as_typed(&error.to_string())))?;
+        Ok(Some(place))
     }
 
     /// Begins raw logs, if they are wanted.

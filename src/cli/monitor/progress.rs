@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{BinaryBytes, HumanCount};
 use tokio::time::Instant;
 
+use crate::analysis::window::WindowEnd;
 use crate::engine::live::{LiveWindow, Stage};
 use crate::engine::precheck::Shortened;
 use crate::model::{GroupKey, ShardId};
@@ -164,7 +165,14 @@ fn line((_, shard): &(GroupKey, ShardId), window: &LiveWindow, now: Instant) -> 
             commands,
             bytes,
             ..
-        } => format!("over ({})  {}", end.kind(), figures(*commands, bytes.0, *lasted)),
+        } => {
+            let why = match end {
+                // Here it is Ctrl-C that pauses.
+                WindowEnd::Paused => "interrupted",
+                other => other.kind(),
+            };
+            format!("over ({why})  {}", figures(*commands, bytes.0, *lasted))
+        }
         Stage::Refused(reason) => format!("no window: {reason}"),
     };
     format!("{shard}  {}  {what}", window.node)

@@ -31,6 +31,7 @@ use crate::engine::{self, Plan, window};
 use crate::metrics::ledger::Ledger;
 use crate::metrics::published::Published;
 use crate::metrics::snapshot::{GroupSnapshot, NodeSnapshot, Snapshot};
+use crate::model::written::show_duration;
 use crate::model::{GroupKey, Role, ShardId};
 use crate::node::CommandTables;
 use crate::node::survey::Reach;
@@ -276,9 +277,9 @@ fn remarks(windows: &BTreeMap<(GroupKey, ShardId), LiveWindow>) -> Vec<String> {
         };
         if let Some(shortened) = granted.shortened {
             remarks.push(format!(
-                "{shard}: its window could last {:.0} s instead of {:.0} s, since {}",
-                granted.duration.as_secs_f64(),
-                wanted.as_secs_f64(),
+                "{shard}: its window could last {} instead of {}, since {}",
+                show_duration(granted.duration),
+                show_duration(*wanted),
                 match shortened {
                     Shortened::Busy => "the server is busy: look at a replica with less traffic or at a quieter time",
                     Shortened::Unbounded => {

@@ -1,7 +1,9 @@
 //! Messages as somebody reads them who typed flags: the rest of the program names settings.
 
+use crate::cli::found::REGION;
+
 /// What is said elsewhere, and here; the longer first.
-const SAID: [(&str, &str); 11] = [
+const SAID: [(&str, &str); 13] = [
     ("set tls.enabled = true (--tls)", "add --tls"),
     ("set tls.enabled = false (--no-tls)", "leave out --tls, or add --no-tls"),
     (
@@ -17,10 +19,9 @@ const SAID: [(&str, &str); 11] = [
         "set auth.password_env or auth.password_file (and auth.username for RBAC)",
         "give it in $REDIS_PASSWORD or by --password-file (and --username for RBAC)",
     ),
-    (
-        "set discovery.region, groups.region, AWS_REGION",
-        "name it by --region, AWS_REGION",
-    ),
+    REGION,
+    ("set archive.path elsewhere", "name another file by --db-path"),
+    ("set archive.path to another file", "name another file by --db-path"),
     ("auth.password_file", "--password-file"),
     ("auth.username", "--username"),
     ("set tls.ca_file to", "give by --tls-ca"),

@@ -54,6 +54,17 @@ async fn a_query_reads_and_does_nothing_else() {
         told.contains("no line is like this") && told.contains("exit code 0"),
         "{told}"
     );
+    let other = hotshard.folder().join("other.db").display().to_string();
+    let file = Connection::open(&other).expect("a new file opens");
+    file.execute_batch("CREATE TABLE a (b)").expect("it is written");
+    let told = crate::cli::told(&mut crate::cli::hotshard(&["query", "--db-path", &other]));
+    assert!(
+        told.contains("neither an archive of hotshard nor one of the earlier tool; name the archive with --db-path"),
+        "{told}"
+    );
+    std::fs::write(&other, "no database of any kind").expect("it can be written");
+    let told = crate::cli::told(&mut crate::cli::hotshard(&["query", "--db-path", &other]));
+    assert_eq!(told.matches("is not a database").count(), 1, "{told}");
     let told = asked(&["--sql", "SELECT 1", "--shard", "0001"]);
     assert!(
         told.contains("cannot be used with") && told.ends_with("exit code 2\n"),

@@ -33,10 +33,10 @@ async fn a_shard_without_a_replica_is_named_and_nothing_else_is_touched() {
     let said = Run::new().finish(&arguments).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(
-        said.stderr.matches("instead of 30 s").count() == 1
+        said.stderr.matches("instead of 30s").count() == 1
             && said
                 .stderr
-                .contains("its window could last 1 s instead of 30 s, since the server does not bound"),
+                .contains("its window could last 1s instead of 30s, since the server does not bound"),
         "{said:?}"
     );
     assert!(server.calls().await.contains_key("monitor"));
@@ -176,6 +176,26 @@ fn wrong_usage_and_an_unknown_place_are_said_before_anything_is_looked_at() {
     );
     check(&["-e", "h:1", "-o", "/proc/nowhere"], 1, "--output-dir");
     check(&["-e", "h:1", "--commands-max", "0"], 2, "at least 1");
+    check(
+        &["-e", "h:1", "--password-file", "nowhere"],
+        2,
+        "cannot read the file of --password-file: No such file",
+    );
+    check(
+        &["-e", "redis://:x@h:1"],
+        2,
+        "--endpoint: this is a URL; write host:port alone",
+    );
+    check(
+        &["-e", "h:1", "--save-to-db", "--db-path", "."],
+        1,
+        ". is a folder; name the file in it",
+    );
+    check(
+        &["-e", "h:1", "--save-to-db", "--archive.free-space-min", "1000000GiB"],
+        1,
+        "less free space than archive.free_space_min",
+    );
     check(&["-c", "hotshard.toml"], 2, "--config hotshard.toml");
     check(&["-c", "/proc/version"], 2, "--config /proc/version");
 }
