@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{BinaryBytes, HumanCount};
 use tokio::time::Instant;
 
+use super::wording::named;
 use crate::analysis::window::WindowEnd;
 use crate::engine::live::{LiveWindow, Stage};
 use crate::engine::precheck::Shortened;
@@ -24,6 +25,7 @@ type Windows = BTreeMap<(GroupKey, ShardId), LiveWindow>;
 /// What has been shown, and how.
 pub(super) struct Progress {
     manner: Manner,
+    groups: usize,
     shards: usize,
 }
 
@@ -39,8 +41,8 @@ enum Manner {
 }
 
 impl Progress {
-    /// Of a round over so many shards.
-    pub(super) fn new(quiet: bool, shards: usize) -> Self {
+    /// Of a round over so many groups and shards.
+    pub(super) fn new(quiet: bool, groups: usize, shards: usize) -> Self {
         let manner = match quiet {
             true => Manner::Silent,
             false if io::stderr().is_terminal() => Manner::Redrawn { lines: 0 },
@@ -49,7 +51,7 @@ impl Progress {
                 at: Instant::now(),
             },
         };
-        Self { manner, shards }
+        Self { manner, groups, shards }
     }
 
     /// Shows how far the windows are now.
@@ -59,7 +61,7 @@ impl Progress {
             Manner::Silent => {}
             Manner::Redrawn { lines } => {
                 let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
-                let block = block(windows, self.shards, now);
+                let block = block(windows, (self.groups, self.shards), now);
                 let mut text = rewind(*lines);
                 for line in &block {
                     let line: String = line.chars().take(width.saturating_sub(1)).collect();
@@ -81,7 +83,8 @@ impl Progress {
                     // Why there is no window is told once, at the end.
                     let is_over = matches!(window.stage, Stage::Closed { .. });
                     if is_new && (is_open || is_over) || due && is_open {
-                        put(&format!("hotshard: {}\n", line(name, window, now).trim_end()));
+                        let line = line(&named(name, self.groups), window, now);
+                        put(&format!("hotshard: {}\n", line.trim_end()));
                     }
                 }
             }
@@ -114,7 +117,7 @@ fn number(stage: &Stage) -> u8 {
 }
 
 /// Open windows first: they are what changes.
-fn block(windows: &Windows, shards: usize, now: Instant) -> Vec<String> {
+fn block(windows: &Windows, (groups, shards): (usize, usize), now: Instant) -> Vec<String> {
     let count = |wanted: u8| {
         windows
             .values()
@@ -135,12 +138,12 @@ fn block(windows: &Windows, shards: usize, now: Instant) -> Vec<String> {
         shown
             .into_iter()
             .take(LINES_MAX)
-            .map(|(name, window)| line(name, window, now) + &shortness(window)),
+            .map(|(name, window)| line(&named(name, groups), window, now) + &shortness(window)),
     );
     lines
 }
 
-fn line((_, shard): &(GroupKey, ShardId), window: &LiveWindow, now: Instant) -> String {
+fn line(shard: &str, window: &LiveWindow, now: Instant) -> String {
     let what = match &window.stage {
         Stage::Asking => "is asked whether it can bear a window".to_owned(),
         Stage::Open {

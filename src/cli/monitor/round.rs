@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::absence::Absence;
 use super::progress::Progress;
-use super::wording::as_typed;
+use super::wording::{as_typed, named};
 use crate::analysis::report::{Report, Source as Origin};
 use crate::analysis::tally::TallySettings;
 use crate::analysis::veil::Veil;
@@ -86,7 +86,8 @@ impl Round {
             least: self.settings.poll.interval + ANSWERED,
             most: self.settings.poll.interval * 2 + self.settings.poll.timeout,
         };
-        let progress = Progress::new(self.quiet, found.iter().map(|found| found.group.shards.len()).sum());
+        let shards = found.iter().map(|found| found.group.shards.len()).sum();
+        let progress = Progress::new(self.quiet, reaches.len(), shards);
         let plan = self.plan(found, live.clone());
         let engine = tokio::spawn(engine::run(
             plan,
@@ -114,7 +115,7 @@ impl Round {
         };
         Ok(Ended {
             reports: reports(&snapshot, &absence).await,
-            remarks: remarks(&absence.windows),
+            remarks: remarks(&absence.windows, absence.reaches.len()),
             interrupted,
         })
     }
@@ -263,9 +264,10 @@ async fn until(published: &Published, is_so: impl Fn(&Snapshot) -> bool) {
 }
 
 /// What the windows themselves don't show: those that were shortened, and those of which the archive has not every line.
-fn remarks(windows: &BTreeMap<(GroupKey, ShardId), LiveWindow>) -> Vec<String> {
+fn remarks(windows: &BTreeMap<(GroupKey, ShardId), LiveWindow>, groups: usize) -> Vec<String> {
     let mut remarks = Vec::new();
-    for ((_, shard), window) in windows {
+    for (name, window) in windows {
+        let shard = named(name, groups);
         let Stage::Closed {
             wanted,
             granted,

@@ -1,6 +1,7 @@
 //! Messages as somebody reads them who typed flags: the rest of the program names settings.
 
 use crate::cli::found::REGION;
+use crate::model::{GroupKey, ShardId};
 
 /// What is said elsewhere, and here; the longer first.
 const SAID: [(&str, &str); 13] = [
@@ -28,6 +29,14 @@ const SAID: [(&str, &str); 13] = [
     ("tls.ca_file", "--tls-ca"),
 ];
 
+/// A shard by its name, and by its group's where there are several: shards of different groups are mostly called alike.
+pub(super) fn named((group, shard): &(GroupKey, ShardId), groups: usize) -> String {
+    match groups {
+        1 => shard.to_string(),
+        _ => format!("{group} {shard}"),
+    }
+}
+
 /// The text with flags in the place of settings.
 pub(super) fn as_typed(text: &str) -> String {
     SAID.iter()
@@ -40,7 +49,7 @@ mod tests {
     use crate::discovery::elasticache::AwsError;
     use crate::engine::precheck::Refusal;
     use crate::engine::round::Skip;
-    use crate::model::Endpoint;
+    use crate::model::{Endpoint, GroupId, Region};
     use crate::node::{LinkError, TapError};
 
     #[test]
@@ -61,5 +70,18 @@ mod tests {
         check(Refusal::Unlinked.to_string(), "--use-primary");
         check(TapError::Primary(node()).to_string(), "--use-primary");
         check(Skip::RoundRunning.to_string(), "--duration");
+    }
+
+    #[test]
+    fn shards_of_several_groups_are_told_apart() {
+        let key = |group: &str| {
+            let group = GroupKey {
+                region: Region::from(""),
+                id: GroupId::new(group),
+            };
+            (group, ShardId::new("0001"))
+        };
+        assert_eq!(named(&key("orders"), 1), "0001");
+        assert_eq!(named(&key("orders"), 2), "orders 0001");
     }
 }
