@@ -18,12 +18,15 @@ pub(super) fn size(path: &Path) -> Bytes {
 
 /// How much may still be written on the file's disk; `None` if it can't be told.
 pub(super) fn free(path: &Path) -> Option<Bytes> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let disk = rustix::fs::statvfs(folder).ok()?;
+    let disk = rustix::fs::statvfs(folder(path)).ok()?;
     Some(Bytes(disk.f_bavail.saturating_mul(disk.f_frsize)))
+}
+
+/// The folder of a file.
+pub(super) fn folder(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Moves a corrupt file out of the way, with what belongs to it, and tells its new name.

@@ -24,6 +24,7 @@ mod sheet;
 mod store;
 #[cfg(test)]
 mod testing;
+mod trial;
 mod trouble;
 mod writer;
 mod writing;
@@ -37,5 +38,6 @@ pub use raw_log::{RawLog, RawLogs, RawSettings, RawSummary, RawThread, file_stem
 pub use sample::{Sample, Sampler};
 pub use settings::{ArchiveSettings, Record};
 pub use store::{Drawn, Kept, Reading, Store};
+pub use trial::{can_be_made, try_out};
 pub use trouble::{ArchiveError, Fault};
 pub use writer::{Archive, ArchiveThread, Now};

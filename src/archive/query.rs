@@ -309,7 +309,7 @@ fn form(connection: &Connection, path: &Path) -> Result<Form, ArchiveError> {
     match kind.as_deref() {
         Some("view") => Ok(Form::Ours),
         Some("table") => Ok(Form::Earlier),
-        _ => Err(ArchiveError::Foreign(path.into())),
+        _ => Err(ArchiveError::NoArchive(path.into())),
     }
 }
 

@@ -65,6 +65,11 @@ fn version(connection: &Connection, path: &Path) -> Result<usize, ArchiveError> 
         })
 }
 
+/// Refuses a file that is not to be written, whose form is looked at alone.
+pub(super) fn refuse(connection: &Connection, path: &Path) -> Result<(), ArchiveError> {
+    version(connection, path).map(drop)
+}
+
 /// Refuses an archive that a later version wrote: what its tables mean isn't known here.
 pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), ArchiveError> {
     let number = |pragma| {
@@ -105,6 +110,9 @@ fn prepare(connection: &Connection, version: usize) -> rusqlite::Result<()> {
 }
 
 fn create(path: &Path) -> Result<(), ArchiveError> {
+    if path.is_dir() {
+        return Err(ArchiveError::Folder(path.into()));
+    }
     let mut file = OpenOptions::new();
     match file.write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),

@@ -1,5 +1,6 @@
 //! What can be wrong with an archive, told by kind: a full disk is waited for, a corrupt file is set aside, a newer one is left alone.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
@@ -24,6 +25,11 @@ pub enum ArchiveError {
         "{0} is a database, but no archive of hotshard; `hotshard query` reads what the earlier tool wrote, but to write, set archive.path to another file"
     )]
     Foreign(PathBuf),
+    /// It holds nothing that could be read as one.
+    #[error(
+        "{0} is a database, but neither an archive of hotshard nor one of the earlier tool; name the archive with --db-path"
+    )]
+    NoArchive(PathBuf),
     /// There is no such file.
     #[error(
         "there is no archive at {0}; name it with --db-path, or set archive.path and let `hotshard serve` write one"
@@ -33,24 +39,24 @@ pub enum ArchiveError {
     #[error("{0} is a folder; name the file in it")]
     Folder(PathBuf),
     /// The database failed.
-    #[error("{}: {}; {}", path.display(), source, cure(*fault))]
+    #[error("{}: {}; {}", path.display(), said, cure(*fault))]
     Database {
         /// The file.
         path: PathBuf,
         /// Which kind of failure it is.
         fault: Fault,
-        /// What SQLite says.
-        source: rusqlite::Error,
+        /// What SQLite says. Its own causes say the same again.
+        said: rusqlite::Error,
     },
     /// The file system failed.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}; {}, or set archive.path elsewhere", path.display(), file_cure(source))]
     File {
         /// What was tried.
         action: &'static str,
         /// On what.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The disk is nearly full.
     #[error("{0} is on a disk with less free space than archive.free_space_min; free some, or lower archive.size_max")]
@@ -85,7 +91,7 @@ impl ArchiveError {
         Self::Database {
             path: path.into(),
             fault: Fault::of(&source),
-            source,
+            said: source,
         }
     }
 
@@ -104,7 +110,7 @@ impl ArchiveError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Newer { .. } => "newer",
-            Self::Foreign(_) => "foreign",
+            Self::Foreign(_) | Self::NoArchive(_) => "foreign",
             Self::Missing(_) | Self::Folder(_) => "missing",
             Self::Database { fault, .. } => fault.kind(),
             Self::File { .. } => Fault::ReadOnly.kind(),
@@ -136,6 +142,13 @@ impl Fault {
             Self::Disk => "disk",
             Self::Other => "other",
         }
+    }
+}
+
+fn file_cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "make its folder",
+        _ => "make the file and its folder readable and writable for the user that hotshard runs as",
     }
 }
 

@@ -1,20 +1,23 @@
 //! `hotshard check`: is the configuration sound, and what would be watched?
 
+mod around;
 mod connect;
 mod rights;
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::time::Duration;
 
+use anyhow::bail;
 use clap::Args;
 
+use self::around::Around;
 use self::connect::Met;
 use super::{Outcome, SettingsArgs};
 use crate::config::{GroupSettings, Loaded, Members, Settings};
-use crate::discovery::elasticache::{Access, Selection};
-use crate::engine::settings::{MonitorSettings, NodeChoice};
-use crate::export::http;
-use crate::export::otlp::{Identity, Push};
+use crate::discovery::elasticache::{self, Selection};
+use crate::engine::precheck::Granted;
+use crate::engine::settings::NodeChoice;
 use crate::model::written::show_duration;
 use crate::node::AuthSettings;
 use crate::node::rights::{GENERATIONS, Generation};
@@ -36,8 +39,8 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     let loaded = args.settings.load()?;
     loaded.settings.require_groups()?;
-    verify(&loaded.settings)?;
-    super::print(describe(&loaded))?;
+    let around = Around::look(&loaded.settings, args.connect)?;
+    super::print(describe(&loaded, &around))?;
     let met = match args.connect {
         true => connect::run(&loaded.settings)?,
         false => Met::default(),
@@ -49,24 +52,19 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     };
     super::print(rights::describe(&loaded.settings, &generations))?;
     met.verdict()?;
+    // The daemon would go on without an archive, and so does whoever asks about the configuration alone.
+    if args.connect && around.archive.is_err() {
+        bail!("nothing would be archived; the lines above say why");
+    }
     Ok(Outcome::Done)
 }
 
-/// What `serve` would refuse only after it has begun: files that settings name, and where figures are pushed to.
-fn verify(settings: &Settings) -> anyhow::Result<()> {
-    http::verify(&settings.web)?;
-    if let Some(push) = Push::resolve(&settings.otlp, &Identity::default(), |name| std::env::var(name).ok())? {
-        push.verify()?;
-    }
-    Ok(())
-}
-
 /// What would be watched, how, and which settings made it so.
-fn describe(loaded: &Loaded) -> String {
+fn describe(loaded: &Loaded, around: &Around) -> String {
     let mut text = String::from("The configuration is sound.\n\n");
     // Writing to a String can't fail.
     let _ = groups(&mut text, &loaded.settings);
-    let _ = routine(&mut text, &loaded.settings);
+    let _ = routine(&mut text, &loaded.settings, around);
     let _ = origins(&mut text, loaded);
     text
 }
@@ -98,7 +96,7 @@ fn groups(text: &mut String, settings: &Settings) -> std::fmt::Result {
     Ok(())
 }
 
-fn in_aws(selection: &Selection, access: &Access) -> String {
+fn in_aws(selection: &Selection, access: &elasticache::Access) -> String {
     let mut text = match selection.is_glob() {
         true => format!("every cache that ElastiCache calls {}", selection.id),
         false => "the cache that ElastiCache calls so".to_owned(),
@@ -163,19 +161,21 @@ fn login(auth: &AuthSettings) -> String {
     }
 }
 
-fn routine(text: &mut String, settings: &Settings) -> std::fmt::Result {
-    let (poll, monitor, web) = (&settings.poll, &settings.monitor, &settings.web);
+fn routine(text: &mut String, settings: &Settings, around: &Around) -> std::fmt::Result {
+    let (poll, web) = (&settings.poll, &settings.web);
     writeln!(text, "\nLoad: INFO of every node each {}", show_duration(poll.interval))?;
-    writeln!(text, "Windows: {}", windows(monitor))?;
+    writeln!(text, "Windows: {}", windows(settings))?;
     let addresses: Vec<String> = web.listen_address.iter().map(ToString::to_string).collect();
-    writeln!(text, "Figures: {} at {}", web.telemetry_path, addresses.join(" and "))
+    writeln!(text, "Figures: {} at {}", web.telemetry_path, addresses.join(" and "))?;
+    around.describe(text, &settings.archive)
 }
 
-fn windows(monitor: &MonitorSettings) -> String {
+fn windows(settings: &Settings) -> String {
+    let (monitor, guards) = (&settings.monitor, &settings.guards);
     if !monitor.enabled {
         return "none (monitor.enabled is false)".into();
     }
-    format!(
+    let mut text = format!(
         "{}, {} each on {} of each shard, at most {} at the same time",
         monitor.schedule,
         show_duration(monitor.window),
@@ -185,7 +185,25 @@ fn windows(monitor: &MonitorSettings) -> String {
             NodeChoice::ReplicaOrPrimary => "a replica, or else the primary,",
         },
         monitor.concurrency,
-    )
+    );
+    match without_limit(settings) {
+        _ if guards.require_server_limit => {
+            text.push_str("; none where the server does not bound its buffers (guards.require_server_limit)")
+        }
+        Some(span) => text.push_str(&format!(
+            "; {} where the server does not bound its buffers (guards.window_max_without_server_limit)",
+            show_duration(span)
+        )),
+        None => {}
+    }
+    text
+}
+
+/// How long windows last on a server that doesn't bound its buffers, if they are shorter there.
+fn without_limit(settings: &Settings) -> Option<Duration> {
+    let wanted = settings.monitor.window;
+    let granted = Granted::without_limit(wanted, wanted, &settings.guards);
+    granted.shortened.map(|_| granted.duration)
 }
 
 fn origins(text: &mut String, loaded: &Loaded) -> std::fmt::Result {

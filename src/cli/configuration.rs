@@ -31,12 +31,20 @@ type Read = Box<dyn FnMut() -> anyhow::Result<Settings> + Send>;
 /// How each group of the settings is reached.
 type Reach = Box<dyn FnMut(&Settings) -> anyhow::Result<Vec<Watch>> + Send>;
 
+/// What was read at the start. Nothing was done about it yet: nothing is on the disk that wasn't there.
+pub(super) struct Intent {
+    settings: Settings,
+    read: Read,
+    reach: Reach,
+    /// The pace at which groups that AWS knows are connected to, and whose they are; without one AWS isn't asked.
+    searching: Option<(Pace, Instance)>,
+}
+
 /// What holds now, and how to find out what is to hold next.
 pub(super) struct Configuration {
     settings: Settings,
     read: Read,
     reach: Reach,
-    /// The pace at which groups that AWS knows are connected to, and whose they are; without one AWS isn't asked.
     searching: Option<(Pace, Instance)>,
     seed: u64,
     veil: Veil,
@@ -49,29 +57,17 @@ pub(super) struct Configuration {
     origins: BTreeMap<GroupKey, u64>,
 }
 
-impl Configuration {
+impl Intent {
     /// Reads the configuration for the first time.
-    pub(super) fn new(
+    pub(super) fn read(
         mut read: impl FnMut() -> anyhow::Result<Settings> + Send + 'static,
         reach: impl FnMut(&Settings) -> anyhow::Result<Vec<Watch>> + Send + 'static,
     ) -> anyhow::Result<Self> {
-        let settings = read()?;
-        let veil = settings.privacy.veil()?;
-        let watchdog = watchdog::of(&settings.log)?;
         Ok(Self {
-            settings,
-            veil,
+            settings: read()?,
             read: Box::new(read),
             reach: Box::new(reach),
             searching: None,
-            // A new one in every process: nobody outside can know which keys would collide.
-            seed: RandomState::new().hash_one("hotshard"),
-            commands: CommandTables::default(),
-            archive: None,
-            lessons: Lessons::default(),
-            watchdog,
-            live: Live::default(),
-            origins: BTreeMap::new(),
         })
     }
 
@@ -81,25 +77,46 @@ impl Configuration {
         self
     }
 
-    /// The settings that hold.
+    /// The settings that were read.
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Starts the archive, if there is to be one. It goes on through reloads.
-    pub(super) fn keep(&mut self, source: &'static str) -> anyhow::Result<Keeping> {
+    /// Makes the secret and starts the archive, if there are to be any; the archive goes on through reloads. Comes with what the engine
+    /// begins with. Certificates are read before, so that a wrong path is known at the start.
+    pub(super) fn take_up(mut self, source: &'static str) -> anyhow::Result<(Configuration, Plan, Keeping)> {
+        let settings = self.settings;
+        let watches = (self.reach)(&settings)?;
+        // A new one in every process: nobody outside can know which keys would collide.
+        let seed = RandomState::new().hash_one("hotshard");
+        let veil = settings.privacy.veil()?;
+        let watchdog = watchdog::of(&settings.log)?;
         // Before the archive's own thread has the file.
-        self.lessons = keeping::lessons(&self.settings);
-        let (archive, keeping) = keeping::start(&self.settings, source, self.seed, self.veil.clone())?;
-        self.archive = archive;
-        Ok(keeping)
+        let lessons = keeping::lessons(&settings);
+        let (archive, keeping) = keeping::start(&settings, source, seed, veil.clone())?;
+        let configuration = Configuration {
+            origins: origins(&settings, &watches),
+            settings,
+            read: self.read,
+            reach: self.reach,
+            searching: self.searching,
+            seed,
+            veil,
+            commands: CommandTables::default(),
+            archive,
+            lessons,
+            watchdog,
+            live: Live::default(),
+        };
+        let plan = configuration.plan_of(watches);
+        Ok((configuration, plan, keeping))
     }
+}
 
-    /// What the engine begins with. Certificates are read now, so that a wrong path is known at the start.
-    pub(super) fn plan(&mut self) -> anyhow::Result<Plan> {
-        let watches = (self.reach)(&self.settings)?;
-        self.origins = origins(&self.settings, &watches);
-        Ok(self.plan_of(watches))
+impl Configuration {
+    /// The settings that hold.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Reads everything again, and says what is different for the engine; an error leaves everything as it was.
@@ -234,8 +251,8 @@ mod tests {
     fn check(before: &str, after: &str, expected: &str) {
         let mut files = vec![after.to_owned(), before.to_owned()];
         let read = move || Ok(settings(&files.pop().expect("it is read twice")));
-        let mut configuration = Configuration::new(read, watches).expect("the first is sound");
-        configuration.plan().expect("its groups can be reached");
+        let intent = Intent::read(read, watches).expect("the first is sound");
+        let (mut configuration, ..) = intent.take_up("serve").expect("it keeps nothing");
         let next = settings(after);
         let put_off = keep_fixed(configuration.settings(), &mut next.clone());
         let change = configuration.read_again().expect("the second is sound");

@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::configuration::Configuration;
+use super::configuration::{Configuration, Intent};
 use super::{Outcome, desk};
 use crate::config::Settings;
-use crate::engine;
-use crate::export::http::{self, Order, Request};
+use crate::engine::{self, Plan};
+use crate::export::http::{self, Bound, Order, Request};
 use crate::export::open::OpenWindows;
 use crate::export::otlp::{Identity, Push, Pusher};
 use crate::metrics::ledger::Ledger;
@@ -31,21 +31,53 @@ const WATCHDOG_MIN: Duration = Duration::from_secs(5);
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Runs until SIGTERM or SIGINT, then closes windows and ends requests. `announce` hears where to look once that is known.
-pub(super) async fn run(
-    mut configuration: Configuration,
+///
+/// What can be refused comes first: whoever can't listen leaves nothing behind, neither a secret nor an archive.
+pub(super) fn run(
+    intent: Intent,
+    source: &'static str,
     announce: impl FnOnce(&[SocketAddr]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
-    let signals = Signals::new().context("cannot listen for signals")?;
-    let (plan, settings) = (configuration.plan()?, configuration.settings());
+    let runtime = super::runtime()?;
+    let doors = runtime.block_on(Doors::open(intent.settings()))?;
+    let (configuration, plan, keeping) = intent.take_up(source)?;
+    let ended = announce(&doors.bound.addresses()).and_then(|()| runtime.block_on(watch(doors, configuration, plan)));
+    // Whoever still holds the archive goes with it.
+    drop(runtime);
+    keeping.finish();
+    ended
+}
+
+/// The ways in and out: they are open before anything is begun.
+struct Doors {
+    signals: Signals,
+    bound: Bound,
+    push: Option<Push>,
+}
+
+impl Doors {
+    async fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let signals = Signals::new().context("cannot listen for signals")?;
+        let bound = http::bind(settings.web.clone()).await?;
+        let identity = identity(settings, &bound.addresses());
+        let push = Push::resolve(&settings.otlp, &identity, |name| std::env::var(name).ok())?;
+        if let Some(push) = &push {
+            push.verify()?;
+        }
+        Ok(Self { signals, bound, push })
+    }
+}
+
+async fn watch(doors: Doors, configuration: Configuration, plan: Plan) -> anyhow::Result<Outcome> {
+    let Doors { signals, bound, push } = doors;
+    let settings = configuration.settings();
     let ledger = Ledger::new(settings.ledger());
     let live = plan.reading.live.clone();
-    let bound = http::bind(settings.web.clone())
-        .await?
+    let bound = bound
         .keeping(settings.archive.path.clone())
         .watching(OpenWindows::seen_by(move || live.open(Instant::now())));
-    announce(&bound.addresses())?;
     let (published, shutdown) = (Published::new(), CancellationToken::new());
-    let pusher = push(settings, &bound.addresses(), &published).await?;
+    let pusher = start_pushing(push, &published).await?;
     let (orders, ordered) = mpsc::channel(ORDERS_WAITING);
     let (instructions, instructed) = mpsc::channel(ORDERS_WAITING);
     let mut parts = JoinSet::new();
@@ -73,11 +105,8 @@ pub(super) async fn run(
 }
 
 /// Begins to push figures, if a collector is named.
-async fn push(settings: &Settings, addresses: &[SocketAddr], published: &Published) -> anyhow::Result<Option<Pusher>> {
-    let identity = identity(settings, addresses);
-    let Some(push) = Push::resolve(&settings.otlp, &identity, |name| std::env::var(name).ok())? else {
-        return Ok(None);
-    };
+async fn start_pushing(push: Option<Push>, published: &Published) -> anyhow::Result<Option<Pusher>> {
+    let Some(push) = push else { return Ok(None) };
     let published = published.clone();
     // The client of HTTP blocks while it is built.
     let started = tokio::task::spawn_blocking(move || Pusher::start(&push, &published)).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::configuration::Configuration;
+use super::configuration::Intent;
 use super::{Outcome, SettingsArgs, daemon};
 use crate::config::{Loaded, Settings};
 use crate::engine::clock::Clock;
@@ -44,14 +44,12 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
         };
         Ok(vec![watch(&played, settings)])
     };
-    let mut configuration = Configuration::new(read, reach)?;
-    super::log::start(&configuration.settings().log);
-    let path = configuration.settings().web.telemetry_path.clone();
-    let announce = |addresses: &[SocketAddr]| Ok(super::print(args.greeting(&stage, addresses, path.as_str()))?);
-    let keeping = configuration.keep("demo")?;
-    let ended = super::runtime()?.block_on(daemon::run(configuration, announce));
-    keeping.finish();
-    ended
+    let intent = Intent::read(read, reach)?;
+    super::log::start(&intent.settings().log);
+    let path = intent.settings().web.telemetry_path.clone();
+    daemon::run(intent, "demo", |addresses| {
+        Ok(super::print(args.greeting(&stage, addresses, path.as_str()))?)
+    })
 }
 
 /// A demo is looked at for minutes, not for months: it polls and looks more often, unless the user said how often.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::found::{FoundGroup, find, named, side_by_side};
+use super::found::{FoundGroup, REGION, find, named, side_by_side};
 use super::{Outcome, SettingsArgs, failure, log, print};
 use crate::config::{GroupSettings, LogFormat, Settings};
 use crate::model::{Endpoint, Role};
@@ -142,7 +142,7 @@ async fn rows(settings: &Settings) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
     for answer in answers.await {
         match answer {
             Ok(own) => rows.extend(own),
-            Err(text) => failures.push(text),
+            Err(text) => failures.push(text.replace(REGION.0, REGION.1)),
         }
     }
     Ok((rows, failures))

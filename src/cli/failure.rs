@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use super::OutputError;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, PrivacyError};
 use crate::export::http::{BindError, WebConfigError};
 use crate::export::otlp::OtlpError;
 use crate::node::TlsError;
@@ -80,6 +80,7 @@ fn code(error: &anyhow::Error) -> u8 {
             || cause.is::<BindError>()
             || cause.is::<WebConfigError>()
             || cause.is::<OtlpError>()
+            || cause.is::<PrivacyError>()
     };
     if error.chain().any(misused) { MISUSED } else { FAILED }
 }

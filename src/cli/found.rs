@@ -25,6 +25,12 @@ pub(super) struct FoundGroup {
     pub(super) serverless: bool,
 }
 
+/// How a region is named that is missing: by a setting, and by the flag of commands that have one.
+pub(super) const REGION: (&str, &str) = (
+    "set discovery.region, groups.region, AWS_REGION",
+    "name it by --region, AWS_REGION",
+);
+
 /// The group that a command line alone names: a cache in AWS, or whatever is at `endpoints`.
 pub(super) fn named(
     cluster: Option<&str>,

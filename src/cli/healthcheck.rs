@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
 use super::{Outcome, UsageError};
@@ -29,9 +29,11 @@ pub(super) struct HealthcheckArgs {
 
 pub(super) fn run(args: &HealthcheckArgs) -> anyhow::Result<Outcome> {
     let address = Address::parse(&args.url)?;
-    let status = address
-        .ask(args.timeout)
-        .with_context(|| format!("{} does not answer; is `hotshard serve` running there?", args.url))?;
+    let status = address.ask(args.timeout);
+    let status = status.map_err(|error| {
+        let url = &args.url;
+        anyhow!("{url} does not answer: {error}; is `hotshard serve` running there?")
+    })?;
     match status.as_str() {
         "200" => Ok(Outcome::Done),
         _ => bail!("{} answers {status}; its log says why", args.url),

@@ -23,14 +23,18 @@ pub fn print(result: impl AsRef<[u8]>) -> Result<(), OutputError> {
     Ok(stdout.flush()?)
 }
 
+/// How many columns standard output has, if it is a terminal.
+pub(super) fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
 /// How text should look on standard output.
 pub(super) fn look() -> Look {
     let terminal = io::stdout().is_terminal();
-    let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     Look {
-        width: width.unwrap_or(Look::default().width),
+        width: width().unwrap_or(Look::default().width),
         colour: terminal && !unwanted && !dumb,
         entries: None,
     }

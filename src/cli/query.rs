@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Outcome, UsageError};
 use crate::archive::{Answer, ArchiveError, Filter, Questions, SQL_TIME_MAX};
-use crate::render::{self, Format, Look};
+use crate::render::{self, Format};
 
 /// Ask the archive: which lines, which figures, or any SQL that reads
 #[derive(Debug, Args)]
@@ -20,27 +20,27 @@ pub(super) struct QueryArgs {
     #[command(flatten)]
     file: ArchiveFile,
     /// Of this session alone
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", conflicts_with = "sql")]
     session: Option<i64>,
     /// Of this cluster alone
-    #[arg(short, long, value_name = "ID")]
+    #[arg(short, long, value_name = "ID", conflicts_with = "sql")]
     cluster: Option<String>,
     /// Of this shard alone
-    #[arg(long, value_name = "SHARD")]
+    #[arg(long, value_name = "SHARD", conflicts_with = "sql")]
     shard: Option<String>,
     /// Of this command alone, in any case
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", conflicts_with = "sql")]
     command: Option<String>,
     /// Keys or patterns like this: `*` stands for anything; without one, a part of it
-    #[arg(short = 'k', long, value_name = "PATTERN")]
+    #[arg(short = 'k', long, value_name = "PATTERN", conflicts_with = "sql")]
     pattern: Option<String>,
     /// No more rows than this
-    #[arg(short, long, value_name = "N", default_value_t = 100)]
+    #[arg(short, long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "sql")]
     limit: u32,
     /// Figures over all windows instead of lines: sessions, shards, commands, patterns, keys, clients
     #[arg(long)]
     stats: bool,
-    /// Any statement that reads; see the manual for tables and views
+    /// Any statement that reads; see the manual for tables and views. It says itself which rows, and how many
     #[arg(long, value_name = "STATEMENT", conflicts_with = "stats")]
     sql: Option<String>,
     /// How the answer is shown
@@ -97,7 +97,12 @@ impl QueryArgs {
 
 /// Prints an answer, and on standard error what has to be known of it.
 pub(super) fn show(answer: &Answer, format: Format) -> anyhow::Result<Outcome> {
-    super::print(render::rows(&answer.columns, &answer.rows, format, Look::default()))?;
+    super::print(render::rows(
+        &answer.columns,
+        &answer.rows,
+        format,
+        super::output::width(),
+    ))?;
     for note in &answer.notes {
         super::failure::say(note);
     }
@@ -117,7 +122,7 @@ fn stats(parts: &[(&'static str, Answer)], format: Format) -> String {
         } else {
             format!("{title}\n")
         };
-        heading + &render::rows(&answer.columns, &answer.rows, format, Look::default())
+        heading + &render::rows(&answer.columns, &answer.rows, format, super::output::width())
     };
     parts.iter().map(part).collect::<Vec<_>>().join("\n")
 }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args;
 use tracing::{info, warn};
 
-use super::configuration::Configuration;
+use super::configuration::Intent;
 use super::reach::reach;
 use super::{Outcome, SettingsArgs, UsageError, daemon};
 use crate::config::{GroupSettings, Members, Settings};
@@ -40,19 +40,14 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
         Ok(settings)
     };
     let shared = pace.clone();
-    let mut configuration =
-        Configuration::new(read, move |settings| watches(settings, &shared))?.searching(pace, instance);
-    super::log::start(&configuration.settings().log);
-    let keeping = configuration.keep("serve")?;
-    let daemon = daemon::run(configuration, |addresses| {
+    let intent = Intent::read(read, move |settings| watches(settings, &shared))?.searching(pace, instance);
+    super::log::start(&intent.settings().log);
+    daemon::run(intent, "serve", |addresses| {
         for address in addresses {
             info!(%address, "listening");
         }
         Ok(())
-    });
-    let ended = super::runtime()?.block_on(daemon);
-    keeping.finish();
-    ended
+    })
 }
 
 impl ServeArgs {

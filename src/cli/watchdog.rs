@@ -28,8 +28,12 @@ pub(super) struct WatchdogArgs {
 pub(super) fn run(args: &WatchdogArgs) -> anyhow::Result<Outcome> {
     super::log::start(&args.log());
     if let Some(place) = &args.listen {
-        tracing::info!(path = %place.display(), "listening");
-        serve(place).with_context(|| format!("cannot listen at {}", place.display()))?;
+        serve(place).with_context(|| {
+            format!(
+                "cannot listen at {}; name a socket in a folder that can be written",
+                place.display()
+            )
+        })?;
         return Ok(Outcome::Done);
     }
     // Whoever stops hotshard may signal all its processes; this one must outlive it, by a moment, and ends by the end of the line.

@@ -120,7 +120,7 @@ fn nowhere() -> Region {
 fn endpoint(text: &str) -> Result<(Endpoint, Option<&str>), String> {
     // A URL may carry a password, so it isn't repeated.
     if text.contains("://") || text.contains('@') {
-        return Err("is a URL; write host:port, and the credentials as [auth] says".into());
+        return Err("this is a URL; write host:port alone, and the credentials as [auth] says".into());
     }
     Endpoint::parse_named(text).map_err(|error| error.to_string())
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::veil::{KeyNames, Veil};
+use crate::archive;
 
 /// `[privacy]`; its defaults are lines of `config/hotshard.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -49,6 +50,15 @@ pub enum PrivacyError {
 const SECRET_MIN: usize = 16;
 
 impl PrivacySettings {
+    /// Whether there is a secret or could be one, where one is needed. Makes none.
+    pub fn verify(&self) -> Result<(), PrivacyError> {
+        match (self.keys, &self.secret_file) {
+            (KeyNames::Hash, Some(path)) if path.exists() => kept(path).map(drop),
+            (KeyNames::Hash, Some(path)) => archive::can_be_made(path).map_err(failed("make", path)),
+            _ => Ok(()),
+        }
+    }
+
     /// What names of keys go through; makes the secret if there is none yet.
     pub fn veil(&self) -> Result<Veil, PrivacyError> {
         match (self.keys, &self.secret_file) {
@@ -60,24 +70,30 @@ impl PrivacySettings {
     }
 }
 
-/// The secret in the file, made first if there is none.
-fn secret(path: &Path) -> Result<Vec<u8>, PrivacyError> {
-    let failed = |action| {
-        let path = path.to_owned();
-        move |source| PrivacyError::File { action, path, source }
-    };
-    if !path.exists() {
-        match make(path) {
-            // Another process was faster.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made.map_err(failed("make"))?,
-        }
-    }
-    let secret = fs::read(path).map_err(failed("read"))?.trim_ascii().to_vec();
+/// The secret in the file.
+fn kept(path: &Path) -> Result<Vec<u8>, PrivacyError> {
+    let secret = fs::read(path).map_err(failed("read", path))?.trim_ascii().to_vec();
     if secret.len() < SECRET_MIN {
         return Err(PrivacyError::Short(path.to_owned()));
     }
     Ok(secret)
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrivacyError {
+    let path = path.to_owned();
+    move |source| PrivacyError::File { action, path, source }
+}
+
+/// The secret in the file, made first if there is none.
+fn secret(path: &Path) -> Result<Vec<u8>, PrivacyError> {
+    if !path.exists() {
+        match make(path) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(failed("make", path))?,
+        }
+    }
+    kept(path)
 }
 
 /// Whole or not at all: what two processes begin at once must end as one secret.
@@ -139,7 +155,18 @@ mod tests {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let path = folder.path().join("secret");
         fs::write(&path, "1234\n").expect("it is written");
-        assert!(hashed(&path).is_err_and(|error| error.contains("is no secret")));
-        assert!(hashed(&path.join("below")).is_err_and(|error| error.contains("cannot make")));
+        let check = |path: &Path, said: &str| {
+            assert!(hashed(path).is_err_and(|error| error.contains(said)));
+            let settings = PrivacySettings {
+                keys: KeyNames::Hash,
+                secret_file: Some(path.to_owned()),
+            };
+            let verified = settings.verify().map_err(|error| error.to_string());
+            assert!(verified.is_err_and(|error| error.contains(said)), "{said}");
+        };
+        check(&path, "is no secret");
+        check(&path.join("below"), "cannot make");
+        check(&folder.path().join("nowhere/secret"), "cannot make");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
     }
 }

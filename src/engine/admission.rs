@@ -11,7 +11,7 @@ use super::eye::Eye;
 use super::guard::History;
 use super::hearing::CLIENTS_LISTED_MAX;
 use super::poller::Watched;
-use super::precheck::{Candidate, Refusal, admit};
+use super::precheck::{Candidate, Granted, Refusal, Shortened, admit};
 use super::progress::Progress;
 use super::round::WindowPlan;
 use super::settings::GuardSettings;
@@ -51,9 +51,7 @@ pub struct Admission {
     /// The guard itself.
     pub warden: Warden,
     /// How long the window may last.
-    pub duration: Duration,
-    /// Whether the server bounds by itself what it holds for us.
-    pub bounded: bool,
+    pub granted: Granted,
     /// Where replication comes from, as MONITOR will show it.
     pub masters: Vec<String>,
     /// The commands that the node knows.
@@ -105,8 +103,8 @@ pub async fn ask(
         other_monitor,
         limit,
     };
-    let duration = admit(&candidate, plan.duration, &settings)?;
-    tell_limit(&plan, limit, duration);
+    let granted = admit(&candidate, plan.duration, &settings)?;
+    tell_limit(&plan, limit, granted);
     let observed = Observed {
         link: &link,
         sources: plan.sources,
@@ -127,8 +125,7 @@ pub async fn ask(
     };
     Ok(Admission {
         warden,
-        duration,
-        bounded: limit.is_bounded(),
+        granted,
         masters,
         commands,
         ours,
@@ -144,11 +141,14 @@ async fn list_clients(link: &Link, reading: &Reading) -> Result<Option<Vec<Clien
     link.client_list().await.map(Some)
 }
 
-fn tell_limit(plan: &WindowPlan, limit: ServerLimit, duration: Duration) {
+fn tell_limit(plan: &WindowPlan, limit: ServerLimit, granted: Granted) {
     let WindowPlan { group, shard, node, .. } = plan;
-    if limit.is_bounded() {
-        debug!(%group, %shard, %node, "{limit}");
-    } else {
-        info!(%group, %shard, %node, ?duration, wanted = ?plan.duration, "{limit}; until then windows are short");
+    let Granted { duration, shortened } = granted;
+    match (limit.is_bounded(), shortened) {
+        (true, _) => debug!(%group, %shard, %node, "{limit}"),
+        (false, Some(Shortened::Unbounded)) => {
+            info!(%group, %shard, %node, ?duration, wanted = ?plan.duration, "{limit}; until then windows are short");
+        }
+        (false, _) => info!(%group, %shard, %node, "{limit}"),
     }
 }

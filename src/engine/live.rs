@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::precheck::Granted;
 use super::progress::Progress;
 use crate::analysis::window::{ClosedWindow, WindowEnd};
 use crate::archive::Sample;
@@ -40,9 +41,7 @@ pub enum Stage {
         /// How long it was meant to be.
         wanted: Duration,
         /// How long it will be: less where the node can't bear more.
-        granted: Duration,
-        /// Whether the server bounds by itself what it holds for us.
-        bounded: bool,
+        granted: Granted,
         /// What was read so far.
         progress: Arc<Progress>,
     },
@@ -56,8 +55,10 @@ pub enum Stage {
         commands: u64,
         /// Bytes it read.
         bytes: Bytes,
-        /// How long it was meant to be, if the node couldn't bear that.
-        shortened_from: Option<Duration>,
+        /// How long it was meant to be.
+        wanted: Duration,
+        /// How long it might be.
+        granted: Granted,
         /// Lines that were kept for the archive, of how many.
         kept: (u64, u64),
     },
@@ -83,7 +84,7 @@ impl LiveWindow {
             shard: shard.clone(),
             node: self.node.clone(),
             open: now.duration_since(*since),
-            lasts: *granted,
+            lasts: granted.duration,
             wanted: *wanted,
             commands: progress.commands(),
             bytes: progress.bytes(),
@@ -118,23 +119,31 @@ impl Live {
     }
 
     pub(super) fn closed(&self, window: &ClosedWindow, sample: &Sample) {
-        let shortened_from = self.shortened_from(&window.group, &window.shard);
+        let (wanted, granted) = self.planned(window);
         let stage = Stage::Closed {
             end: window.end,
             lasted: window.duration(),
             commands: window.stats.commands,
             bytes: window.stats.bytes_read,
-            shortened_from,
+            wanted,
+            granted,
             kept: (sample.lines.len() as u64, sample.seen),
         };
         self.note(&window.group, &window.shard, &window.node, stage);
     }
 
-    fn shortened_from(&self, group: &GroupKey, shard: &ShardId) -> Option<Duration> {
+    /// How long the window was meant to be, and how long it might be.
+    fn planned(&self, window: &ClosedWindow) -> (Duration, Granted) {
         let windows = self.lock();
-        match windows.get(&(group.clone(), shard.clone()))?.stage {
-            Stage::Open { wanted, granted, .. } if granted < wanted => Some(wanted),
-            _ => None,
+        let known = windows.get(&(window.group.clone(), window.shard.clone()));
+        match known.map(|known| &known.stage) {
+            Some(Stage::Open { wanted, granted, .. }) => (*wanted, *granted),
+            // Its group was forgotten meanwhile.
+            _ => {
+                let duration = window.duration();
+                let shortened = None;
+                (duration, Granted { duration, shortened })
+            }
         }
     }
 

@@ -110,8 +110,41 @@ impl Refusal {
     }
 }
 
+/// How long a window may last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// So long.
+    pub duration: Duration,
+    /// Why it isn't what was asked for, if it is less.
+    pub shortened: Option<Shortened>,
+}
+
+/// Why a window is shorter than it was meant to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortened {
+    /// The engine has little time left.
+    Busy,
+    /// The server doesn't bound what it holds for a client, as far as it lets us see.
+    Unbounded,
+}
+
+impl Granted {
+    /// On a server that has time for `span` of the `wanted`, and doesn't bound by itself what it holds for us.
+    pub fn without_limit(span: Duration, wanted: Duration, settings: &GuardSettings) -> Self {
+        let longest = settings.window_max_without_server_limit.max(SHORTEST.min(wanted));
+        Self {
+            duration: span.min(longest),
+            shortened: match () {
+                () if longest < span => Some(Shortened::Unbounded),
+                () if span < wanted => Some(Shortened::Busy),
+                () => None,
+            },
+        }
+    }
+}
+
 /// How long the window may last that was to last for `wanted`.
-pub fn admit(candidate: &Candidate, wanted: Duration, settings: &GuardSettings) -> Result<Duration, Refusal> {
+pub fn admit(candidate: &Candidate, wanted: Duration, settings: &GuardSettings) -> Result<Granted, Refusal> {
     refuse_unfit(candidate)?;
     let readings = guard::History::new(candidate.before.clone()).add(candidate.after.clone());
     refuse_crowded(candidate, &readings, settings)?;
@@ -127,14 +160,15 @@ pub fn admit(candidate: &Candidate, wanted: Duration, settings: &GuardSettings) 
     }
     let span = affordable(candidate, busy, wanted, settings)?;
     if candidate.limit.is_bounded() {
-        return Ok(span);
+        return Ok(Granted {
+            duration: span,
+            shortened: (span < wanted).then_some(Shortened::Busy),
+        });
     }
     if settings.require_server_limit {
         return Err(Refusal::NoServerLimit(candidate.limit));
     }
-    Ok(span
-        .min(settings.window_max_without_server_limit)
-        .max(SHORTEST.min(wanted)))
+    Ok(Granted::without_limit(span, wanted, settings))
 }
 
 /// What a window costs the engine's thread at the traffic seen between two looks, in cores; by the bytes or by the commands,
@@ -206,7 +240,7 @@ mod tests {
     use crate::engine::settings::default_guards;
     use crate::model::{Role, Timestamp};
 
-    /// A node as `name=value` words, half a second after nothing had happened: a span in milliseconds, or the refusal.
+    /// A node as `name=value` words, half a second after nothing had happened: a span in milliseconds and why it is short, or the refusal.
     fn check(node: &str, expected: &str) {
         let words: Vec<(&str, &str)> = node.split(' ').filter_map(|word| word.split_once('=')).collect();
         let value = |name: &str| words.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
@@ -253,7 +287,11 @@ mod tests {
         let mut settings = default_guards();
         settings.require_server_limit = node.contains("required");
         let admitted = admit(&candidate, Duration::from_secs(10), &settings);
-        let shown = admitted.map_or_else(|refusal| refusal.kind().to_owned(), |span| span.as_millis().to_string());
+        let granted = |granted: Granted| match granted.shortened {
+            Some(why) => format!("{} {why:?}", granted.duration.as_millis()),
+            None => granted.duration.as_millis().to_string(),
+        };
+        let shown = admitted.map_or_else(|refusal| refusal.kind().to_owned(), granted);
         assert_eq!(shown, expected, "{node}");
     }
 
@@ -307,17 +345,17 @@ mod tests {
         // 0.7 of a core is 350 ms in half a second: 5.4 MB, or 175,000 commands.
         check("input=5468750", "10000");
         check("commands=175000", "10000");
-        check("input=5500000", "2000");
-        check("commands=176000", "2000");
+        check("input=5500000", "2000 Busy");
+        check("commands=176000", "2000 Busy");
         check("input=5500000 cpu=200", "predicted_cost");
         check("input=80000000", "predicted_cost");
     }
 
     #[test]
     fn without_a_limit_of_the_servers_own_a_window_is_short() {
-        check("limit=none", "5000");
-        check("limit=unknown", "5000");
-        check("limit=none commands=176000", "2000");
+        check("limit=none", "5000 Unbounded");
+        check("limit=unknown", "5000 Unbounded");
+        check("limit=none commands=176000", "2000 Busy");
         check("limit=none required", "no_server_limit");
         check("required", "10000");
     }

@@ -162,8 +162,7 @@ pub async fn open(
     let stage = Stage::Open {
         since,
         wanted: plan.duration,
-        granted: admission.duration,
-        bounded: admission.bounded,
+        granted: admission.granted,
         progress: Arc::clone(&admission.progress),
     };
     reading.live.note(&plan.group, &plan.shard, &plan.node, stage);
@@ -184,7 +183,7 @@ pub async fn open(
         top: reading.tally.top,
         clock: reading.clock,
         opened,
-        deadline: since + admission.duration,
+        deadline: since + admission.granted.duration,
         heard: opened,
         standstill_max,
         progress: admission.progress,

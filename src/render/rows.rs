@@ -5,12 +5,15 @@ use std::fmt::Write as _;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Map, Value};
 
-use super::{Format, Look};
+use super::Format;
 
-/// The rows in that format; it ends with a line end.
-pub fn rows(columns: &[String], rows: &[Vec<Value>], format: Format, look: Look) -> String {
+/// Narrower columns are hard to read: a line that goes on below is easier.
+const COLUMN_MIN: usize = 10;
+
+/// The rows in that format; it ends with a line end. A table is fitted into `width`, if there is one, and each row is one line otherwise.
+pub fn rows(columns: &[String], rows: &[Vec<Value>], format: Format, width: Option<usize>) -> String {
     match format {
-        Format::Table => table(columns, rows, look),
+        Format::Table => table(columns, rows, width),
         Format::Json => format!("{:#}\n", json(columns, rows)),
         Format::Csv => csv(columns, rows),
         Format::Markdown => markdown(columns, rows),
@@ -34,12 +37,16 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn table(columns: &[String], rows: &[Vec<Value>], look: Look) -> String {
+fn table(columns: &[String], rows: &[Vec<Value>], width: Option<usize>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(look.width).unwrap_or(u16::MAX));
+        .set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(width) = width.filter(|width| *width >= COLUMN_MIN * columns.len()) {
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    }
     table.set_header(columns);
     for row in rows {
         // A terminal obeys control characters; keys are an attacker's choice.
@@ -114,7 +121,7 @@ mod tests {
     fn check(format: Format, expected: &str) {
         let columns = ["key".to_owned(), "count".to_owned()];
         let given = [vec![json!("a|\"b\",<c>"), json!(3)], vec![json!(null), json!(0.5)]];
-        assert_eq!(rows(&columns, &given, format, Look::default()), expected);
+        assert_eq!(rows(&columns, &given, format, None), expected);
     }
 
     #[test]
@@ -133,12 +140,24 @@ mod tests {
 
     #[test]
     fn a_terminal_is_not_told_to_do_anything() {
-        let text = rows(
-            &["key".into()],
-            &[vec![json!("\u{1b}[2J")]],
-            Format::Table,
-            Look::default(),
-        );
+        let text = rows(&["key".into()], &[vec![json!("\u{1b}[2J")]], Format::Table, None);
         assert!(!text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn a_table_is_fitted_into_a_terminal_and_into_nothing_else() {
+        // How many lines there are, and how long the longest is.
+        let check = |columns: usize, width: Option<usize>, expected: (usize, usize)| {
+            let names: Vec<String> = (0..columns).map(|number| format!("column_{number:02}")).collect();
+            let row = vec![json!("x".repeat(30)); columns];
+            let text = rows(&names, &[row], Format::Table, width);
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            assert_eq!((text.lines().count(), longest.unwrap_or_default()), expected, "{text}");
+        };
+        check(4, None, (5, 4 * 33 + 1));
+        check(4, Some(200), (5, 4 * 33 + 1));
+        check(4, Some(69), (7, 69));
+        // Columns of a letter each are no table.
+        check(20, Some(100), (5, 20 * 33 + 1));
     }
 }

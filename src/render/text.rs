@@ -50,10 +50,10 @@ pub(super) fn render(report: &Report, look: Look) -> String {
         page.shard(&mut out, shard, (rows, look.entries));
     }
     for missing in &report.missing {
-        page.line(
-            &mut out,
-            &format!("{} is missing: {}", missing.shard, harmless(&missing.reason)),
-        );
+        let text = format!("{} is missing: {}", missing.shard, missing.reason);
+        for line in wrapped(&harmless(&text), width) {
+            page.line(&mut out, &line);
+        }
     }
     out
 }

@@ -58,7 +58,7 @@ async fn every_node_found_from_a_seed_tells_its_role_and_version() {
               orders, shard 0001, node 2: replica, Redis 7.0.x
                 serves MONITOR; not SLOT-STATS, COMMANDLOG, CLIENT LIST with bytes
                 the user has every right it needs
-                the server holds any amount for a client that does not read; set client-output-buffer-limit normal or maxmemory-clients
+                the server holds any amount for a client that does not read; set client-output-buffer-limit normal or maxmemory-clients; until then windows on it last 5s, not 10s
             exit code 0
         "#]],
     );
@@ -134,6 +134,88 @@ async fn a_tls_port_tells_what_is_missing() {
             exit code 1
         "#]],
     );
+}
+
+/// What `serve` would stumble over on this machine is found too.
+#[tokio::test]
+async fn an_archive_that_cannot_be_written_fails_and_an_address_in_use_is_told() {
+    let server = Server::redis().start().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it has one");
+    let folder = TempDir::new().expect("a temporary folder");
+    let file = format!(
+        "[[groups]]\nid = \"orders\"\nendpoints = [\"{}\"]\n[web]\nlisten_address = \"{address}\"\n",
+        server.address
+    );
+    std::fs::write(folder.path().join("h.toml"), file).expect("it can be written");
+    let ask = |more: &[&str]| {
+        let mut command = hotshard(&["check", "--config", "h.toml", "--connect"]);
+        told(command.current_dir(folder.path()).args(more))
+    };
+    let all = ask(&[]);
+    let said = format!("\n  {address} is in use now: a hotshard runs already, or `serve` will not start; ");
+    assert!(all.contains(&said) && all.ends_with("exit code 0\n"), "{all}");
+    drop(taken);
+    let all = ask(&["--archive.path", "missing/h.db"]);
+    assert!(!all.contains("is in use now"), "{all}");
+    assert!(
+        all.contains("\nArchive: nothing would be kept: cannot create missing/h.db: "),
+        "{all}"
+    );
+    assert!(
+        all.ends_with("hotshard: nothing would be archived; the lines above say why\nexit code 1\n"),
+        "{all}"
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
+}
+
+/// How long windows would really last on a server that doesn't bound what it holds for a client.
+#[tokio::test]
+async fn a_servers_own_limit_says_how_long_windows_would_last() {
+    let pair = Cluster::disabled(Server::redis(), 1).await;
+    pair.replicated().await;
+    let servers: Vec<&Server> = pair.servers.iter().collect();
+    let folder = TempDir::new().expect("a temporary folder");
+    let file = format!(
+        "[[groups]]\nid = \"orders\"\nendpoints = [\"{}\"]\n",
+        servers[0].address
+    );
+    std::fs::write(folder.path().join("h.toml"), file).expect("it can be written");
+    let check = |more: &[&str], expected: &[&str]| {
+        let mut command = hotshard(&["check", "--config", "h.toml", "--connect"]);
+        let all = told(command.current_dir(folder.path()).args(more));
+        let said: Vec<&str> = all
+            .lines()
+            .filter_map(|line| {
+                line.trim()
+                    .strip_prefix("the server holds any amount for a client that does not read; ")
+            })
+            .map(|line| line.trim_start_matches("set client-output-buffer-limit normal or maxmemory-clients"))
+            .collect();
+        assert_eq!(said, expected, "{more:?}: {all}");
+    };
+    check(&[], &["", "; until then windows on it last 5s, not 10s"]);
+    check(&["--monitor.window", "4s"], &["", ""]);
+    check(
+        &["--guards.require-server-limit"],
+        &["", "; until then it gets no windows (guards.require_server_limit)"],
+    );
+    check(&["--monitor.enabled", "false"], &["", ""]);
+    check(
+        &[
+            "--monitor.nodes",
+            "primary",
+            "--guards.window-max-without-server-limit",
+            "2s",
+        ],
+        &["; until then windows on it last 2s, not 10s", ""],
+    );
+    for server in &servers {
+        server
+            .call(&["CONFIG", "SET", "client-output-buffer-limit", "normal 64mb 0 0"])
+            .await;
+    }
+    check(&[], &[]);
 }
 
 /// Whether a user with the rule that `check` prints for a server may all that it is asked for, and what a poorer one lacks.

@@ -62,6 +62,18 @@ fn wrong_usage_is_one_line_with_the_cure() {
     );
 }
 
+/// Whoever types flags is told of flags.
+#[test]
+fn a_missing_region_is_asked_for_by_its_flag() {
+    let mut command = hotshard(&["endpoints", "-c", "orders"]);
+    // A machine in AWS knows its own.
+    let told = told(command.env("AWS_EC2_METADATA_DISABLED", "true"));
+    assert_eq!(
+        told,
+        "hotshard: orders: no AWS region is set; name it by --region, AWS_REGION or a profile with a region\nexit code 1\n"
+    );
+}
+
 #[test]
 fn the_earlier_tools_schedule_says_what_took_its_place() {
     check(
@@ -131,7 +143,7 @@ fn healthcheck_tells_alive_from_stalled_and_gone() {
 
     let url = answering("-ERR unknown command\r\n");
     let expected = format!(
-        "hotshard: {url} does not answer; is `hotshard serve` running there?: what answers is no HTTP server\nexit code 1\n"
+        "hotshard: {url} does not answer: what answers is no HTTP server; is `hotshard serve` running there?\nexit code 1\n"
     );
     assert_eq!(told(&mut hotshard(&["healthcheck", "--url", &url])), expected);
 

@@ -268,19 +268,51 @@ async fn the_demo_answers_on_every_route_and_stops_when_told() {
     daemon.stop().await;
 }
 
+/// Runs a daemon that can't begin: one line says why, and nothing is on the disk that wasn't there.
+fn check_refused(arguments: &[&str], said: &str) {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let kept = [
+        "--archive.path",
+        "h.db",
+        "--privacy.keys",
+        "hash",
+        "--privacy.secret-file",
+        "secret",
+    ];
+    let words = told(hotshard(&[arguments, &kept].concat()).current_dir(folder.path()));
+    assert!(words.contains(&format!("hotshard: {said}")), "{words}");
+    assert!(words.ends_with("exit code 2\n"), "{words}");
+    assert_eq!(words.lines().count(), 2, "{words}");
+    let left = std::fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(left, 0, "{arguments:?} left something behind");
+}
+
 #[tokio::test]
-async fn a_port_in_use_is_said_in_one_line() {
+async fn a_daemon_that_cannot_begin_says_so_in_one_line_and_leaves_nothing_behind() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it has one").to_string();
-    let words = told(&mut hotshard(&["demo", "--web.listen-address", &address]));
-    assert!(
-        words.contains(&format!("hotshard: cannot listen on {address}: it is in use")),
-        "{words}"
-    );
-    assert!(words.contains("exit code 2"), "{words}");
-    assert_eq!(
-        words.lines().filter(|line| line.starts_with("hotshard:")).count(),
-        1,
-        "{words}"
-    );
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("hotshard.toml");
+    std::fs::write(&file, "[[groups]]\nid = \"a\"\nendpoints = [\"127.0.0.1:1\"]\n").expect("it can be written");
+    let serve = ["serve", "--config", &file.display().to_string()];
+    for command in [&serve[..], &["demo"]] {
+        let check = |more: &[&str], said: &str| check_refused(&[command, more].concat(), said);
+        check(
+            &["--web.listen-address", &address],
+            &format!("cannot listen on {address}: it is in use"),
+        );
+        check(
+            &["--web.listen-address", "127.0.0.1:0", "--otlp.endpoint", "nowhere"],
+            "`nowhere` is no address of a collector",
+        );
+        check(
+            &[
+                "--web.listen-address",
+                "127.0.0.1:0",
+                "--web.config.file",
+                "nowhere.yml",
+            ],
+            "cannot read nowhere.yml (web.config.file)",
+        );
+    }
 }

@@ -7,14 +7,17 @@ use anyhow::{Context, bail};
 use tokio::task::JoinSet;
 
 use super::super::found::{FoundGroup, find, side_by_side};
+use super::without_limit;
 use crate::analysis::info::{Engine, Reading};
 use crate::cli::print;
 use crate::config::Settings;
+use crate::engine::settings::NodeChoice;
 use crate::metrics::snapshot::Sources;
+use crate::model::written::show_duration;
 use crate::model::{Endpoint, Role};
 use crate::node::rights::{Generation, Tried, try_all};
 use crate::node::survey::Reach;
-use crate::node::{LinkError, ToldLimit, probe, sources};
+use crate::node::{LinkError, ServerLimit, ToldLimit, probe, sources};
 
 /// Of a cache that has no nodes to see.
 const SERVERLESS: &str = "a serverless cache: INFO is all it offers; without MONITOR there are no windows, so its load is watched and no \
@@ -83,7 +86,7 @@ async fn every_group(settings: &Settings) -> anyhow::Result<Met> {
                 Ok(told) => {
                     met.generations.extend(told.engine.as_ref().and_then(Generation::of));
                     met.failed += usize::from(told.lacks_rights());
-                    format!("  {place}, {endpoint}: {told}", told = told.show())
+                    format!("  {place}, {endpoint}: {told}", told = told.show(settings))
                 }
                 // The error names the node itself.
                 Err(error) => {
@@ -149,7 +152,7 @@ impl Told {
     }
 
     /// The rest of the node's line, and what belongs to it below.
-    fn show(&self) -> String {
+    fn show(&self, settings: &Settings) -> String {
         let mut text = self.role.to_string();
         // Writing to a String can't fail.
         if let Some(Engine { name, version }) = &self.engine {
@@ -163,11 +166,30 @@ impl Told {
         let Some(ToldLimit { limit, untold }) = &self.limit else {
             return text + "    " + SERVERLESS + "\n";
         };
-        let _ = writeln!(text, "    {limit}");
+        let _ = writeln!(text, "    {limit}{}", self.consequence(*limit, settings));
         if let Some(reason) = untold {
             let _ = writeln!(text, "    its parameter group could not be asked for: {reason}");
         }
         text
+    }
+
+    /// What `serve` would do about a server that doesn't bound its buffers, if it would look at it at all.
+    fn consequence(&self, limit: ServerLimit, settings: &Settings) -> String {
+        let is_looked_at = match settings.monitor.nodes {
+            NodeChoice::Replica => self.role == Role::Replica,
+            NodeChoice::Primary => self.role == Role::Primary,
+            NodeChoice::ReplicaOrPrimary => true,
+        };
+        if limit.is_bounded() || !settings.monitor.enabled || !is_looked_at {
+            return String::new();
+        }
+        if settings.guards.require_server_limit {
+            return "; until then it gets no windows (guards.require_server_limit)".to_owned();
+        }
+        without_limit(settings).map_or_else(String::new, |span| {
+            let (span, wanted) = (show_duration(span), show_duration(settings.monitor.window));
+            format!("; until then windows on it last {span}, not {wanted}")
+        })
     }
 }
 

@@ -12,20 +12,21 @@ mod wording;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, IsTerminal};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 
-use self::files::Folder;
+use self::files::{ArchivePlace, Folder};
 use self::round::{Ended, Round};
 use self::target::Target;
 use self::wording::as_typed;
 use super::found::{FoundGroup, find_as};
 use super::{Outcome, UsageError, failure, keeping};
 use crate::analysis::keyspec::Commands;
+use crate::analysis::report::Report;
 use crate::analysis::veil::{KeyNames, Veil};
-use crate::archive::{RawLogs, RawSettings, RawSummary, RawThread, Record};
+use crate::archive::{self, RawLogs, RawSettings, RawSummary, RawThread, Record};
 use crate::config::{LogFormat, Settings};
 use crate::engine::clock::Clock;
 use crate::metrics::snapshot::ArchiveSnapshot;
@@ -75,7 +76,7 @@ pub(super) fn run(args: &MonitorArgs) -> anyhow::Result<Outcome> {
     args.warn();
     args.ask()?;
     let folder = Folder::create(&args.output_dir)?;
-    args.make_room_for_archive()?;
+    let place = args.place(&settings)?;
     let runtime = super::runtime()?;
     let (found, absent) = runtime.block_on(args.find(&settings))?;
     // A new one in every process: nobody outside can know which keys would collide.
@@ -96,10 +97,8 @@ pub(super) fn run(args: &MonitorArgs) -> anyhow::Result<Outcome> {
     };
     let ended = runtime.block_on(round.run(found));
     let (kept, raw) = (keeping.finish(), raw_thread.map(RawThread::join));
-    tell_kept(kept.as_ref().map(|kept| (kept, args.db_path.as_path())), raw.as_ref());
-    let outcome = ended.and_then(|ended| args.tell(ended, absent, &folder));
-    folder.tidy();
-    outcome
+    tell_kept(kept.as_ref().zip(place.as_ref()), raw.as_ref());
+    ended.and_then(|ended| args.tell(ended, absent, &folder))
 }
 
 impl MonitorArgs {
@@ -143,20 +142,14 @@ impl MonitorArgs {
         }
     }
 
-    /// The archive's folder, if there is to be an archive; the folder of reports may be another one.
-    fn make_room_for_archive(&self) -> anyhow::Result<()> {
-        match self.db_path.parent() {
-            Some(parent) if self.save_to_db => {
-                let cure = || {
-                    format!(
-                        "cannot write {}; name another file by --db-path",
-                        self.db_path.display()
-                    )
-                };
-                std::fs::create_dir_all(parent).with_context(cure)
-            }
-            _ => Ok(()),
+    /// Where the archive goes, if there is to be one. Who asks for it learns before anything is looked at that it can't be written.
+    fn place(&self, settings: &Settings) -> anyhow::Result<Option<ArchivePlace>> {
+        if !self.save_to_db {
+            return Ok(None);
         }
+        let place = ArchivePlace::create(&self.db_path)?;
+        archive::try_out(&settings.archive).map_err(|error| anyhow!(as_typed(&error.to_string())))?;
+        Ok(Some(place))
     }
 
     /// Begins raw logs, if they are wanted.
@@ -205,15 +198,10 @@ impl MonitorArgs {
             .iter()
             .chain(&ended.remarks)
             .for_each(|text| failure::say(&as_typed(text)));
-        let seen: Vec<_> = ended
-            .reports
-            .iter()
-            .filter(|report| !report.shards.is_empty())
-            .collect();
-        for report in &ended.reports {
+        let (seen, unseen): (Vec<_>, Vec<_>) = ended.reports.iter().partition(|report| !report.shards.is_empty());
+        for report in &unseen {
             for missing in &report.missing {
-                let reason = as_typed(&missing.reason);
-                failure::say(&format!("{} {}: {reason}", report.group, missing.shard));
+                failure::say(&format!("{} {}: {}", report.group, missing.shard, missing.reason));
             }
         }
         if ended.interrupted && seen.iter().all(|report| report.totals.lines == 0) {
@@ -234,18 +222,28 @@ impl MonitorArgs {
         }
         for report in &seen {
             super::print(render(report, self.format, super::output::look()))?;
+            point_at_missing(report);
         }
         Ok(Outcome::Done)
     }
 }
 
+/// Why a shard is missing is told by its report, which may go where nobody looks now.
+fn point_at_missing(report: &Report) {
+    let missing: Vec<&str> = report.missing.iter().map(|missing| missing.shard.as_str()).collect();
+    if !missing.is_empty() && !io::stdout().is_terminal() {
+        let shards = missing.join(", ");
+        failure::say(&format!("not seen of {}: {shards}; the report says why", report.group));
+    }
+}
+
 /// Says where lines are kept, and which aren't.
-fn tell_kept(archive: Option<(&ArchiveSnapshot, &Path)>, raw: Option<&RawSummary>) {
-    if let Some((archive, path)) = archive {
+fn tell_kept(archive: Option<(&ArchiveSnapshot, &ArchivePlace)>, raw: Option<&RawSummary>) {
+    if let Some((archive, place)) = archive {
         for (reason, rows) in &archive.dropped {
             failure::say(&format!("{rows} rows are not in the archive: {reason}"));
         }
-        if path.exists() {
+        if let Some(path) = place.kept(archive.rows) {
             failure::say(&format!("wrote {}", path.display()));
         }
     }

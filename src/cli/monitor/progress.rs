@@ -8,7 +8,10 @@ use std::time::Duration;
 use indicatif::{BinaryBytes, HumanCount};
 use tokio::time::Instant;
 
+use super::wording::named;
+use crate::analysis::window::WindowEnd;
 use crate::engine::live::{LiveWindow, Stage};
+use crate::engine::precheck::Shortened;
 use crate::model::{GroupKey, ShardId};
 
 /// Where nothing can be redrawn, open windows are told of so often.
@@ -22,6 +25,7 @@ type Windows = BTreeMap<(GroupKey, ShardId), LiveWindow>;
 /// What has been shown, and how.
 pub(super) struct Progress {
     manner: Manner,
+    groups: usize,
     shards: usize,
 }
 
@@ -37,8 +41,8 @@ enum Manner {
 }
 
 impl Progress {
-    /// Of a round over so many shards.
-    pub(super) fn new(quiet: bool, shards: usize) -> Self {
+    /// Of a round over so many groups and shards.
+    pub(super) fn new(quiet: bool, groups: usize, shards: usize) -> Self {
         let manner = match quiet {
             true => Manner::Silent,
             false if io::stderr().is_terminal() => Manner::Redrawn { lines: 0 },
@@ -47,7 +51,7 @@ impl Progress {
                 at: Instant::now(),
             },
         };
-        Self { manner, shards }
+        Self { manner, groups, shards }
     }
 
     /// Shows how far the windows are now.
@@ -57,7 +61,7 @@ impl Progress {
             Manner::Silent => {}
             Manner::Redrawn { lines } => {
                 let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
-                let block = block(windows, self.shards, now);
+                let block = block(windows, (self.groups, self.shards), now);
                 let mut text = rewind(*lines);
                 for line in &block {
                     let line: String = line.chars().take(width.saturating_sub(1)).collect();
@@ -76,8 +80,11 @@ impl Progress {
                     let stage = number(&window.stage);
                     let is_new = stages.insert(name.clone(), stage) != Some(stage);
                     let is_open = matches!(window.stage, Stage::Open { .. });
-                    if is_new && !matches!(window.stage, Stage::Asking) || due && is_open {
-                        put(&format!("hotshard: {}\n", line(name, window, now).trim_end()));
+                    // Why there is no window is told once, at the end.
+                    let is_over = matches!(window.stage, Stage::Closed { .. });
+                    if is_new && (is_open || is_over) || due && is_open {
+                        let line = line(&named(name, self.groups), window, now);
+                        put(&format!("hotshard: {}\n", line.trim_end()));
                     }
                 }
             }
@@ -110,15 +117,16 @@ fn number(stage: &Stage) -> u8 {
 }
 
 /// Open windows first: they are what changes.
-fn block(windows: &Windows, shards: usize, now: Instant) -> Vec<String> {
+fn block(windows: &Windows, (groups, shards): (usize, usize), now: Instant) -> Vec<String> {
     let count = |wanted: u8| {
         windows
             .values()
             .filter(|window| number(&window.stage) == wanted)
             .count()
     };
+    let noun = if shards == 1 { "shard" } else { "shards" };
     let mut lines = vec![format!(
-        "{shards} shards: {} open, {} over, {} without a window, {} to come",
+        "{shards} {noun}: {} open, {} over, {} without a window, {} to come",
         count(1),
         count(2),
         count(3),
@@ -130,38 +138,29 @@ fn block(windows: &Windows, shards: usize, now: Instant) -> Vec<String> {
         shown
             .into_iter()
             .take(LINES_MAX)
-            .map(|(name, window)| line(name, window, now)),
+            .map(|(name, window)| line(&named(name, groups), window, now) + &shortness(window)),
     );
     lines
 }
 
-fn line((_, shard): &(GroupKey, ShardId), window: &LiveWindow, now: Instant) -> String {
+fn line(shard: &str, window: &LiveWindow, now: Instant) -> String {
     let what = match &window.stage {
         Stage::Asking => "is asked whether it can bear a window".to_owned(),
         Stage::Open {
             since,
-            wanted,
             granted,
-            bounded,
             progress,
+            ..
         } => {
             let open = now.duration_since(*since);
             let held = progress.buffered();
-            let mut text = format!(
+            format!(
                 "{:>3} of {} s  {}  guards fine, {} held",
                 open.as_secs(),
-                granted.as_secs_f64().ceil(),
+                granted.duration.as_secs_f64().ceil(),
                 figures(progress.commands(), progress.bytes().0, open),
                 BinaryBytes(held.0),
-            );
-            if granted < wanted {
-                let why = match bounded {
-                    true => "the server is busy",
-                    false => "the server does not bound its buffers, or is busy",
-                };
-                let _ = write!(text, ", not {} s: {why}", wanted.as_secs_f64().ceil());
-            }
-            text
+            )
         }
         Stage::Closed {
             end,
@@ -169,10 +168,30 @@ fn line((_, shard): &(GroupKey, ShardId), window: &LiveWindow, now: Instant) -> 
             commands,
             bytes,
             ..
-        } => format!("over ({})  {}", end.kind(), figures(*commands, bytes.0, *lasted)),
+        } => {
+            let why = match end {
+                // Here it is Ctrl-C that pauses.
+                WindowEnd::Paused => "interrupted",
+                other => other.kind(),
+            };
+            format!("over ({why})  {}", figures(*commands, bytes.0, *lasted))
+        }
         Stage::Refused(reason) => format!("no window: {reason}"),
     };
     format!("{shard}  {}  {what}", window.node)
+}
+
+/// Why an open window is shorter than was asked for. What is told once and stays is told at the end, with its cure.
+fn shortness(window: &LiveWindow) -> String {
+    let Stage::Open { wanted, granted, .. } = &window.stage else {
+        return String::new();
+    };
+    let why = match granted.shortened {
+        None => return String::new(),
+        Some(Shortened::Busy) => "the server is busy",
+        Some(Shortened::Unbounded) => "the server does not bound its buffers",
+    };
+    format!(", not {} s: {why}", wanted.as_secs_f64().ceil())
 }
 
 fn figures(commands: u64, bytes: u64, span: Duration) -> String {

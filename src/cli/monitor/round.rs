@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::absence::Absence;
 use super::progress::Progress;
+use super::wording::{as_typed, named};
 use crate::analysis::report::{Report, Source as Origin};
 use crate::analysis::tally::TallySettings;
 use crate::analysis::veil::Veil;
@@ -24,11 +25,13 @@ use crate::engine::command::{Command, Instruction};
 use crate::engine::discover::{Source, Watch};
 use crate::engine::lessons::Lessons;
 use crate::engine::live::{Live, LiveWindow, Stage};
+use crate::engine::precheck::Shortened;
 use crate::engine::watchdog::Watchdog;
 use crate::engine::{self, Plan, window};
 use crate::metrics::ledger::Ledger;
 use crate::metrics::published::Published;
 use crate::metrics::snapshot::{GroupSnapshot, NodeSnapshot, Snapshot};
+use crate::model::written::show_duration;
 use crate::model::{GroupKey, Role, ShardId};
 use crate::node::CommandTables;
 use crate::node::survey::Reach;
@@ -83,7 +86,8 @@ impl Round {
             least: self.settings.poll.interval + ANSWERED,
             most: self.settings.poll.interval * 2 + self.settings.poll.timeout,
         };
-        let progress = Progress::new(self.quiet, found.iter().map(|found| found.group.shards.len()).sum());
+        let shards = found.iter().map(|found| found.group.shards.len()).sum();
+        let progress = Progress::new(self.quiet, reaches.len(), shards);
         let plan = self.plan(found, live.clone());
         let engine = tokio::spawn(engine::run(
             plan,
@@ -111,7 +115,7 @@ impl Round {
         };
         Ok(Ended {
             reports: reports(&snapshot, &absence).await,
-            remarks: remarks(&absence.windows),
+            remarks: remarks(&absence.windows, absence.reaches.len()),
             interrupted,
         })
     }
@@ -260,24 +264,31 @@ async fn until(published: &Published, is_so: impl Fn(&Snapshot) -> bool) {
 }
 
 /// What the windows themselves don't show: those that were shortened, and those of which the archive has not every line.
-fn remarks(windows: &BTreeMap<(GroupKey, ShardId), LiveWindow>) -> Vec<String> {
+fn remarks(windows: &BTreeMap<(GroupKey, ShardId), LiveWindow>, groups: usize) -> Vec<String> {
     let mut remarks = Vec::new();
-    for ((_, shard), window) in windows {
+    for (name, window) in windows {
+        let shard = named(name, groups);
         let Stage::Closed {
-            lasted,
-            shortened_from,
+            wanted,
+            granted,
             kept: (kept, seen),
             ..
         } = &window.stage
         else {
             continue;
         };
-        if let Some(wanted) = shortened_from {
+        if let Some(shortened) = granted.shortened {
             remarks.push(format!(
-                "{shard}: its window lasted {:.0} s instead of {:.0} s, since the server is busy or doesn't bound its own output \
-                 buffers; set client-output-buffer-limit there, or guards.window_max_without_server_limit here",
-                lasted.as_secs_f64(),
-                wanted.as_secs_f64()
+                "{shard}: its window could last {} instead of {}, since {}",
+                show_duration(granted.duration),
+                show_duration(*wanted),
+                match shortened {
+                    Shortened::Busy => "the server is busy: look at a replica with less traffic or at a quieter time",
+                    Shortened::Unbounded => {
+                        "the server does not bound what it holds for a client: set client-output-buffer-limit there, or \
+                         guards.window_max_without_server_limit here"
+                    }
+                }
             ));
         }
         if kept < seen && *kept > 0 {
@@ -296,6 +307,9 @@ async fn reports(snapshot: &Snapshot, absence: &Absence) -> Vec<Report> {
         let mut report = Report::clone(report);
         report.source = Origin::Monitor;
         absence.explain(group, &mut report.missing).await;
+        for missing in &mut report.missing {
+            missing.reason = as_typed(&missing.reason);
+        }
         reports.push(report);
     }
     reports

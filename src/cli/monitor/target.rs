@@ -1,6 +1,7 @@
 //! What the command line says about the cluster and the way in, laid over the settings.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -96,6 +97,7 @@ impl Target {
             let text = "there is nothing to watch: name a cluster by --cluster-id, nodes by --endpoint, or a file with [[groups]] by --config";
             return Err(UsageError(text.to_owned()).into());
         }
+        self.refuse_unreadable()?;
         self.way_in(&mut settings);
         settings.refuse_bare_tokens()?;
         let [window, poll, log] = unwritten;
@@ -108,7 +110,8 @@ impl Target {
             settings.poll.interval = POLL_INTERVAL;
         }
         if log {
-            settings.log.level = "warn".to_owned().try_into()?;
+            // Why a window wasn't opened is told at the end.
+            settings.log.level = "warn,hotshard::engine::opening=error".to_owned().try_into()?;
         }
         if let Some(commands) = self.commands_max {
             settings.monitor.commands_max = commands;
@@ -121,6 +124,15 @@ impl Target {
         settings.monitor.on_hot = false;
         settings.monitor.schedule = Schedule::Every(NEVER);
         Ok(settings)
+    }
+
+    /// A file of the command line's that can't be read is a mistake on it, not a fault of any node. Its name is not repeated: it may be
+    /// the password itself, written in the wrong place.
+    fn refuse_unreadable(&self) -> Result<(), UsageError> {
+        let opened = self.password_file.as_ref().map(File::open).transpose();
+        opened
+            .map(drop)
+            .map_err(|error| UsageError(format!("cannot read the file of --password-file: {error}")))
     }
 
     /// Whether a setting is written somewhere, so that it isn't ours to choose.

@@ -1,7 +1,10 @@
 //! Messages as somebody reads them who typed flags: the rest of the program names settings.
 
+use crate::cli::found::REGION;
+use crate::model::{GroupKey, ShardId};
+
 /// What is said elsewhere, and here; the longer first.
-const SAID: [(&str, &str); 11] = [
+const SAID: [(&str, &str); 13] = [
     ("set tls.enabled = true (--tls)", "add --tls"),
     ("set tls.enabled = false (--no-tls)", "leave out --tls, or add --no-tls"),
     (
@@ -17,15 +20,22 @@ const SAID: [(&str, &str); 11] = [
         "set auth.password_env or auth.password_file (and auth.username for RBAC)",
         "give it in $REDIS_PASSWORD or by --password-file (and --username for RBAC)",
     ),
-    (
-        "set discovery.region, groups.region, AWS_REGION",
-        "name it by --region, AWS_REGION",
-    ),
+    REGION,
+    ("set archive.path elsewhere", "name another file by --db-path"),
+    ("set archive.path to another file", "name another file by --db-path"),
     ("auth.password_file", "--password-file"),
     ("auth.username", "--username"),
     ("set tls.ca_file to", "give by --tls-ca"),
     ("tls.ca_file", "--tls-ca"),
 ];
+
+/// A shard by its name, and by its group's where there are several: shards of different groups are mostly called alike.
+pub(super) fn named((group, shard): &(GroupKey, ShardId), groups: usize) -> String {
+    match groups {
+        1 => shard.to_string(),
+        _ => format!("{group} {shard}"),
+    }
+}
 
 /// The text with flags in the place of settings.
 pub(super) fn as_typed(text: &str) -> String {
@@ -39,7 +49,7 @@ mod tests {
     use crate::discovery::elasticache::AwsError;
     use crate::engine::precheck::Refusal;
     use crate::engine::round::Skip;
-    use crate::model::Endpoint;
+    use crate::model::{Endpoint, GroupId, Region};
     use crate::node::{LinkError, TapError};
 
     #[test]
@@ -60,5 +70,18 @@ mod tests {
         check(Refusal::Unlinked.to_string(), "--use-primary");
         check(TapError::Primary(node()).to_string(), "--use-primary");
         check(Skip::RoundRunning.to_string(), "--duration");
+    }
+
+    #[test]
+    fn shards_of_several_groups_are_told_apart() {
+        let key = |group: &str| {
+            let group = GroupKey {
+                region: Region::from(""),
+                id: GroupId::new(group),
+            };
+            (group, ShardId::new("0001"))
+        };
+        assert_eq!(named(&key("orders"), 1), "0001");
+        assert_eq!(named(&key("orders"), 2), "orders 0001");
     }
 }

@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use rustix::net::{Shutdown, shutdown};
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::line::{self, Word};
 
@@ -50,6 +50,7 @@ pub fn stand_by(line: impl AsFd) -> io::Result<()> {
 /// Takes lines at this place, each of them on a thread of its own: a watchdog that was started apart, for as many hotshards as come.
 pub fn serve(place: &Path) -> io::Result<()> {
     let listening = line::place(place)?;
+    info!(path = %place.display(), "listening");
     let served = Arc::new(AtomicUsize::new(0));
     loop {
         let line = line::take(listening.as_fd())?;

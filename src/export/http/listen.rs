@@ -50,11 +50,6 @@ pub struct Bound {
     connections_max: usize,
 }
 
-/// Whether the files that the settings name can be used, without listening anywhere.
-pub fn verify(settings: &WebSettings) -> Result<(), WebConfigError> {
-    Security::read(settings.config.file.as_deref()).map(drop)
-}
-
 /// Listens on every address of the settings.
 pub async fn bind(settings: WebSettings) -> Result<Bound, BindError> {
     let security = Security::read(settings.config.file.as_deref())?;

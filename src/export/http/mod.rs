@@ -3,6 +3,7 @@
 //! Binding comes first, so that a port in use is known before anything else starts. It refuses to know the engine: it reads what
 //! is published, and what an operator orders leaves through a channel.
 
+mod access;
 mod api;
 mod connection;
 mod events;
@@ -21,8 +22,9 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
+pub use access::{Access, verify};
 pub use health::{HEARTBEAT_MAX, is_ready};
-pub use listen::{BindError, Bound, bind, verify};
+pub use listen::{BindError, Bound, bind};
 pub use order::{Answer, Order, Request};
 pub use security::WebConfigError;
 pub use settings::{

@@ -54,6 +54,29 @@ async fn a_query_reads_and_does_nothing_else() {
         told.contains("no line is like this") && told.contains("exit code 0"),
         "{told}"
     );
+    let other = hotshard.folder().join("other.db").display().to_string();
+    let file = Connection::open(&other).expect("a new file opens");
+    file.execute_batch("CREATE TABLE a (b)").expect("it is written");
+    let told = crate::cli::told(&mut crate::cli::hotshard(&["query", "--db-path", &other]));
+    assert!(
+        told.contains("neither an archive of hotshard nor one of the earlier tool; name the archive with --db-path"),
+        "{told}"
+    );
+    std::fs::write(&other, "no database of any kind").expect("it can be written");
+    let told = crate::cli::told(&mut crate::cli::hotshard(&["query", "--db-path", &other]));
+    assert_eq!(told.matches("is not a database").count(), 1, "{told}");
+    let told = asked(&["--sql", "SELECT 1", "--shard", "0001"]);
+    assert!(
+        told.contains("cannot be used with") && told.ends_with("exit code 2\n"),
+        "{told}"
+    );
+    // Whatever reads a pipe has no width: a row is a line.
+    let told = asked(&["--sql", "SELECT * FROM windows LIMIT 1"]);
+    let row = told.lines().nth(3).expect(&told);
+    assert!(
+        told.lines().count() == 6 && row.chars().count() > 200 && row.contains(" replica "),
+        "{told}"
+    );
     let told = asked(&["-cmd", "get", "-l", "1", "-f", "csv"]);
     assert!(told.contains(",GET,") && told.contains("exit code 0"), "{told}");
     let report = crate::cli::told(&mut crate::cli::hotshard(&["report", "--db-path", &path, "-f", "json"]));

@@ -3,6 +3,7 @@
 mod defaults;
 mod mistakes;
 
+use assert_cmd::Command;
 use expect_test::{Expect, expect};
 use tempfile::TempDir;
 
@@ -59,8 +60,11 @@ fn flags_win_over_environment_over_file_over_defaults() {
                 without a password
 
             Load: INFO of every node each 20s
-            Windows: every 5m, 1m each on a replica of each shard, at most 4 at the same time
+            Windows: every 5m, 1m each on a replica of each shard, at most 4 at the same time; 5s where the server does not bound its buffers (guards.window_max_without_server_limit)
             Figures: /metrics at :80 and [::1]:81
+            Page and API: closed at :80, since others reach it and nothing asks who they are; listen on 127.0.0.1, ask for passwords (web.config.file), or set web.allow_unauthenticated
+            Page and API: open at [::1]:81 to whoever is on this machine
+            Archive: none (archive.path is not set)
 
             Settings that were written:
               poll.interval = "20s"  (h.toml:5)
@@ -72,6 +76,80 @@ fn flags_win_over_environment_over_file_over_defaults() {
               web.enable_lifecycle = true  (--web.enable-lifecycle)
             exit code 0
         "#]],
+    );
+}
+
+/// What would keep the daemon from doing all that is configured is said, and nothing is made.
+#[test]
+fn an_archive_that_cannot_be_written_is_told_and_nothing_is_left_behind() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(folder.path().join("h.toml"), GROUP).expect("it can be written");
+    let check = |path: &str, said: &str| {
+        let mut command = hotshard(&["check", "--config", "h.toml", "--archive.path", path]);
+        let told = told(command.current_dir(folder.path()));
+        assert!(told.contains(&format!("\nArchive: {said}")), "{told}");
+        // The daemon runs without it.
+        assert!(told.ends_with("exit code 0\n"), "{told}");
+        let left = std::fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(left, 1, "{path}: something was left behind");
+    };
+    check("h.db", "h.db, for at most 30d and 2GiB\n");
+    check(
+        &path("missing/h.db"),
+        &format!(
+            "nothing would be kept: cannot create {}: No such file or directory (os error 2); make its folder, or set archive.path elsewhere\n",
+            path("missing/h.db")
+        ),
+    );
+    check(".", "nothing would be kept: . is a folder; name the file in it\n");
+    check("h.toml", "nothing would be kept: h.toml: file is not a database; ");
+    let mut sealed = Command::new("unshare");
+    let script = "mount -t tmpfs -o size=1m tmpfs /mnt && mount -o remount,ro /mnt && exec \"$@\"";
+    sealed
+        .args([
+            "-Urm",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            env!("CARGO_BIN_EXE_hotshard"),
+            "check",
+        ])
+        .args(["--config", "h.toml", "--archive.path", "/mnt/h.db"])
+        .current_dir(folder.path());
+    let told = told(&mut sealed);
+    assert!(
+        told.contains("nothing would be kept: cannot create /mnt/h.db: Read-only file system (os error 30); make the file and its folder"),
+        "{told}"
+    );
+}
+
+#[test]
+fn who_would_see_page_and_api_is_told() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let web = folder.path().join("web.yml");
+    // The hash of a word, as htpasswd -B makes it.
+    let users = "basic_auth_users:\n  anna: $2y$05$G1Uj2i9o3Q4UrAjHvGLCruTOVuXJeKcrSHxWYSPJ3SlEQgO1SKcUW\n";
+    std::fs::write(&web, users).expect("it can be written");
+    let web = web.display().to_string();
+    let check = |flags: &[&str], said: &str| {
+        let told = checked(GROUP, &[], &[&["--web.listen-address=0.0.0.0:9468"], flags].concat());
+        assert!(told.contains(&format!("\nPage and API: {said}")), "{told}");
+        assert!(told.ends_with("exit code 0\n"), "{told}");
+    };
+    check(
+        &[],
+        "closed at 0.0.0.0:9468, since others reach it and nothing asks who they are; listen on 127.0.0.1, ask for passwords \
+         (web.config.file), or set web.allow_unauthenticated\n",
+    );
+    check(
+        &["--web.allow-unauthenticated"],
+        "open at 0.0.0.0:9468 to everybody who reaches it (web.allow_unauthenticated)\n",
+    );
+    check(
+        &["--web.config.file", &web],
+        "open at 0.0.0.0:9468 to whoever has a password or certificate of web.config.file\n",
     );
 }
 
@@ -113,8 +191,10 @@ fn a_group_may_have_its_own_way_in() {
                 with the password in the file of auth.password_file (can't be read here) as hotshard
 
             Load: INFO of every node each 15s
-            Windows: every 5m, 10s each on a replica of each shard, at most 32 at the same time
+            Windows: every 5m, 10s each on a replica of each shard, at most 32 at the same time; 5s where the server does not bound its buffers (guards.window_max_without_server_limit)
             Figures: /metrics at 127.0.0.1:9468
+            Page and API: open at 127.0.0.1:9468 to whoever is on this machine
+            Archive: none (archive.path is not set)
 
             Settings that were written:
               auth.password_env = (not shown)  (h.toml:14)

@@ -44,6 +44,7 @@ async fn an_interrupted_round_reports_what_was_seen_and_leaves_nothing_open() {
     let traffic = traffic(hot, 12);
     let (said, (), _) = tokio::join!(ended(child), interrupt, traffic.run(&cluster));
     assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(said.stderr.matches("over (interrupted)").count(), 3, "{said:?}");
     let data = run.data();
     assert!(data["totals"]["lines"].as_u64() > Some(0), "{data:#}");
     let ends: Vec<&Value> = data["shards"]

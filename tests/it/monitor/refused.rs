@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use super::{Run, Said, bounded, check_gone};
 use crate::harness::cluster::Cluster;
 use crate::harness::server::Server;
@@ -30,10 +33,66 @@ async fn a_shard_without_a_replica_is_named_and_nothing_else_is_touched() {
     let said = Run::new().finish(&arguments).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(
-        said.stderr.contains("its window lasted 1 s instead of 30 s"),
+        said.stderr.matches("instead of 30s").count() == 1
+            && said
+                .stderr
+                .contains("its window could last 1s instead of 30s, since the server does not bound"),
         "{said:?}"
     );
     assert!(server.calls().await.contains_key("monitor"));
+}
+
+/// Somebody else's MONITOR, until it is dropped.
+async fn monitoring(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.expect("it listens");
+    stream.write_all(b"MONITOR\r\n").await.expect("it reads");
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).await.expect("it answers");
+    assert_eq!(&answer, b"+OK\r\n");
+    stream
+}
+
+#[tokio::test]
+async fn why_there_is_no_window_is_said_once() {
+    const WHY: &str = "another client reads MONITOR already";
+    let pair = Cluster::disabled(Server::redis(), 1).await;
+    let [primary, replica] = [0, 1].map(|place: usize| pair.servers[place].address.to_string());
+    let other = monitoring(&pair.servers[1]).await;
+    let run = Run::new();
+    let arguments = ["-e", &primary, "-d", "1", "--save-to-db", "--db-path", "kept/h.db"];
+    let said = run.finish(&arguments).await;
+    assert_eq!((said.code, said.stdout.as_str()), (Some(3), ""), "{said:?}");
+    assert_eq!(said.stderr.matches(WHY).count(), 1, "{said:?}");
+    assert!(!said.stderr.contains("windows are short"), "{said:?}");
+    let left = fs::read_dir(run.folder.path()).expect("a folder").count();
+    assert_eq!(left, 0, "an archive of nothing is left behind");
+
+    // Where there is a report it is said there: another shard is seen.
+    let run = Run::new();
+    let seen = format!("{primary}:seen");
+    let blocked = format!("{replica}:blocked");
+    let nodes = ["-e", &seen, "-e", &blocked, "--monitor.nodes", "replica-or-primary"];
+    let said = run
+        .finish(&[&nodes[..], &["-d", "1", "--log.level", "info"]].concat())
+        .await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let report = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        report.matches(&format!("blocked is missing: {WHY}")).count(),
+        1,
+        "{said:?}"
+    );
+    assert!(
+        said.stderr
+            .contains("not seen of endpoints: blocked; the report says why\n"),
+        "{said:?}"
+    );
+    // The server bounds nothing, and a window of a second needn't be cut for that.
+    assert!(
+        said.stderr.contains("the server holds any amount") && !said.stderr.contains("windows are short"),
+        "{said:?}"
+    );
+    drop(other);
 }
 
 #[tokio::test]
@@ -117,6 +176,26 @@ fn wrong_usage_and_an_unknown_place_are_said_before_anything_is_looked_at() {
     );
     check(&["-e", "h:1", "-o", "/proc/nowhere"], 1, "--output-dir");
     check(&["-e", "h:1", "--commands-max", "0"], 2, "at least 1");
+    check(
+        &["-e", "h:1", "--password-file", "nowhere"],
+        2,
+        "cannot read the file of --password-file: No such file",
+    );
+    check(
+        &["-e", "redis://:x@h:1"],
+        2,
+        "--endpoint: this is a URL; write host:port alone",
+    );
+    check(
+        &["-e", "h:1", "--save-to-db", "--db-path", "."],
+        1,
+        ". is a folder; name the file in it",
+    );
+    check(
+        &["-e", "h:1", "--save-to-db", "--archive.free-space-min", "1000000GiB"],
+        1,
+        "less free space than archive.free_space_min",
+    );
     check(&["-c", "hotshard.toml"], 2, "--config hotshard.toml");
     check(&["-c", "/proc/version"], 2, "--config /proc/version");
 }

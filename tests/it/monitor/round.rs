@@ -65,6 +65,8 @@ async fn one_round_names_the_hot_shard_and_the_cause() {
     check_page(&run, hot);
     for path in walk(run.folder.path()) {
         let bytes = fs::read(&path).expect("it can be read");
+        let mode = fs::metadata(&path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}: it names keys", path.display());
         let held = bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
         assert!(!held, "{} holds a value", path.display());
     }
