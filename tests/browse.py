@@ -1,8 +1,9 @@
 """Opens a page in a real browser and waits until it shows a text.
 
 browse.py CHROMIUM URL TEXT SECONDS prints JSON: what the page says, and every error of its console. With `print` behind them also what
-of it would be cut off or lie on each other on paper, and on how many sheets it fits. The browser is spoken to over two pipes, so no port
-is opened; pages that stream never finish loading, which is why its own ways to dump a page don't end.
+of it would be cut off or lie on each other on paper, and on how many sheets it fits; with `narrow` what is cut off on a telephone. The
+browser is spoken to over two pipes, so no port is opened; pages that stream never finish loading, which is why its own ways to dump a page
+don't end.
 """
 
 import base64
@@ -94,6 +95,16 @@ def printed(browser, session):
     return {**faults, "sheets": len(re.findall(rb"/Type /Page\b", pdf))}
 
 
+# A small telephone.
+TELEPHONE = {"width": 320, "height": 700, "deviceScaleFactor": 1, "mobile": False}
+
+
+def narrow(browser, session):
+    browser.call("Emulation.setDeviceMetricsOverride", session, **TELEPHONE)
+    script = FAULTS.replace("main *", "body *")
+    return browser.call("Runtime.evaluate", session, expression=script, returnByValue=True)["result"]["value"]
+
+
 def main(chromium, url, text, seconds, medium="screen"):
     deadline = time.monotonic() + float(seconds)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
@@ -109,8 +120,8 @@ def main(chromium, url, text, seconds, medium="screen"):
                 time.sleep(0.2)
                 answer = browser.call("Runtime.evaluate", session, expression="document.body?.innerText ?? ''")
                 said = answer["result"]["value"]
-            on_paper = printed(browser, session) if medium == "print" else {}
-            print(json.dumps({"said": said, "errors": browser.errors, **on_paper}))
+            look = {"print": printed, "narrow": narrow}.get(medium, lambda *_: {})
+            print(json.dumps({"said": said, "errors": browser.errors, **look(browser, session)}))
         finally:
             browser.process.terminate()
             browser.process.wait(10)

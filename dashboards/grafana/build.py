@@ -278,6 +278,11 @@ def group():
     )
 
 
+def or_none(expression, label, zero="vector(0)"):
+    """A line at zero where nothing of it ever happened, which is not the same as nothing being known."""
+    return f'{expression} or on () label_replace({zero}, "{label}", "none", "", "")'
+
+
 def seen(metric):
     """What windows saw by pattern, over the time they were open: they are too seldom open for a rate over a few minutes."""
     amount, time = (f"increase(hotshard_{name}{{{SHARD}}}[1h])" for name in (metric, "observed_seconds_total"))
@@ -299,7 +304,17 @@ def shard():
             stat("Coverage of the last window", f"hotshard_window_coverage_ratio{{{SHARD}}}", "percentunit", "{{kind}}", width=3, thresholds=steps((0.5, GREEN), base=ORANGE)),
             stat("Completeness of the last window", f"hotshard_window_completeness_ratio{{{SHARD}}}", "percentunit", width=3, thresholds=steps((0.9, GREEN), base=ORANGE)),
             stat("Age of the last window", f"time() - hotshard_window_last_end_timestamp_seconds{{{SHARD}}}", "s", width=3, about="How long ago the last window ended."),
-            row("What makes it hot: from the last window"),
+            row("What makes it hot: from the last round"),
+            bars(
+                "Causes",
+                or_none(f"sort_desc(hotshard_diagnosis_share_ratio{{{SHARD}}})", "cause"),
+                "{{cause}} {{signal}}",
+                "percentunit",
+                about="What part of the shard's load each cause has that the last round found, by signal. None: the shard isn't hot, or it couldn't be seen why; the live page says which.",
+                min=0,
+                max=1,
+                width=8,
+            ),
             bars(
                 "Patterns",
                 f"sort_desc(hotshard_pattern_share_ratio{{{SHARD}}})",
@@ -308,15 +323,18 @@ def shard():
                 about="What part of the last window's touches of keys a pattern has. A pattern is shown from its second window in a row on.",
                 min=0,
                 max=1,
+                width=8,
             ),
             bars(
                 "Slots",
-                f'sort_desc(hotshard_slot_share_ratio{{{SHARD}}}) or label_replace(vector(0), "slot", "none has enough for a series", "", "")',
+                or_none(f"sort_desc(hotshard_slot_share_ratio{{{SHARD}}})", "slot"),
                 "{{slot}}",
                 "percentunit",
+                about="What part of the last window's touches of keys a slot has. None: no slot has enough for a series.",
                 thresholds=steps((0.15, YELLOW), (0.3, RED)),
                 min=0,
                 max=1,
+                width=8,
             ),
             lines(
                 "Commands that windows saw, by pattern",
@@ -353,6 +371,9 @@ def shard():
                 width=8,
             ),
             lines("Keys evicted and expired", f"rate(hotshard_node_evicted_keys_total{{{SHARD}}}{rate})", "{{node}} evicted", "ops", [(f"rate(hotshard_node_expired_keys_total{{{SHARD}}}{rate})", "{{node}} expired")], width=8),
+            lines("Error replies", or_none(f"topk({LINES}, rate(hotshard_node_errors_total{{{SHARD}}}{rate}))", "error"), "{{node}} {{error}}", "ops", width=8),
+            lines("Connections refused", f"rate(hotshard_node_connections_rejected_total{{{SHARD}}}{rate})", "{{node}}", "cps", width=8),
+            lines("Replicas' links to their primary", f"hotshard_node_link_up{{{SHARD}}}", "{{node}}", "bool", width=8),
             row("How far to trust the windows"),
             lines("Windows by end", f"sum by (end) (increase(hotshard_windows_total{{{SHARD}}}[1h])) > 0", "{{end}}", "short", width=8),
             lines("Error of the bytes-out estimate", f"hotshard_window_output_estimate_error_ratio{{{SHARD}}}", "error", "percentunit", thresholds=steps((-0.25, GREEN), (0.25, ORANGE), base=ORANGE), width=8),
@@ -362,29 +383,59 @@ def shard():
 
 
 def itself():
+    rate = "[$__rate_interval]"
+    process = f"{{{INSTANCE},job=~\".*hotshard.*\"}}"
     return dashboard(
         "hotshard-itself",
         "hotshard / itself",
-        "Whether hotshard is well: its polls, windows, discovery, and what it costs.",
+        "Whether hotshard is well: its polls, windows, discovery, archive, what it gives out, and what it costs.",
         [INSTANCES],
         [
             stat("Version", f"hotshard_build_info{{{INSTANCE}}}", "short", "{{version}}", width=6),
             stat("Age of the heartbeat", f"time() - hotshard_engine_heartbeat_timestamp_seconds{{{INSTANCE}}}", "s", "{{instance}}", width=6, thresholds=steps((30, YELLOW), (60, RED)), about="How long ago the engine last published figures."),
             stat("Configuration taken", f"hotshard_config_last_reload_successful{{{INSTANCE}}}", "bool", "{{instance}}", width=6, thresholds=steps((1, GREEN), base=RED)),
             stat("Paused", f"hotshard_paused{{{INSTANCE}}}", "bool", "{{instance}}", width=6, thresholds=steps((1, ORANGE))),
-            lines("CPU", f"rate(process_cpu_seconds_total{{{INSTANCE},job=~\".*hotshard.*\"}}[$__rate_interval])", "{{instance}}", "percentunit", about="hotshard's own CPU, in cores.", width=8),
-            lines("Memory", f"process_resident_memory_bytes{{{INSTANCE},job=~\".*hotshard.*\"}}", "{{instance}}", "bytes", about="hotshard's own resident memory.", width=8),
-            lines("Open files", f"process_open_fds{{{INSTANCE},job=~\".*hotshard.*\"}}", "{{instance}}", "short", [(f"process_max_fds{{{INSTANCE},job=~\".*hotshard.*\"}}", "{{instance}} limit")], about="Files and sockets hotshard has open.", width=8),
-            lines("Age of discovery", f"time() - hotshard_discovery_last_success_timestamp_seconds{{{INSTANCE}}}", "{{replication_group}}", "s", about="How long ago each group was last discovered."),
-            lines("Polls that failed", f"sum by (replication_group, reason) (rate(hotshard_node_poll_failures_total{{{INSTANCE}}}[$__rate_interval])) or vector(0)", "{{replication_group}} {{reason}}", "ops"),
-            lines("Slowest poll", f"topk({LINES}, max by (replication_group) (hotshard_node_poll_duration_seconds{{{INSTANCE}}}))", "{{replication_group}}", "s"),
-            lines("Windows open", f"sum(hotshard_window_active{{{INSTANCE}}})", "open", "short"),
-            lines("Windows by end", f"sum by (end) (increase(hotshard_windows_total{{{INSTANCE}}}[1h])) > 0", "{{end}}", "short"),
-            lines("Windows skipped", f"sum by (reason) (increase(hotshard_windows_skipped_total{{{INSTANCE}}}[1h])) or vector(0)", "{{reason}}", "short"),
-            lines("MONITOR streams", f"sum(rate(hotshard_monitor_read_bytes_total{{{INSTANCE}}}[$__rate_interval]))", "read", "Bps"),
-            lines("Lines not understood", f"sum by (reason) (rate(hotshard_monitor_rejected_lines_total{{{INSTANCE}}}[$__rate_interval]))", "{{reason}}", "ops"),
-            lines("HTTP requests", f"sum by (route, status) (rate(hotshard_http_requests_total{{{INSTANCE}}}[$__rate_interval]))", "{{route}} {{status}}", "reqps"),
-            lines("HTTP connections refused", f"rate(hotshard_http_connections_refused_total{{{INSTANCE}}}[$__rate_interval])", "{{instance}}", "cps"),
+            row("What it costs"),
+            lines("CPU", f"rate(process_cpu_seconds_total{process}{rate})", "{{instance}}", "percentunit", about="hotshard's own CPU, in cores.", width=8),
+            lines("Memory", f"process_resident_memory_bytes{process}", "{{instance}}", "bytes", about="hotshard's own resident memory.", width=8),
+            lines("Open files", f"process_open_fds{process}", "{{instance}}", "short", [(f"process_max_fds{process}", "{{instance}} limit")], about="Files and sockets hotshard has open.", width=8),
+            row("Discovery and polls"),
+            lines("Age of discovery", f"time() - hotshard_discovery_last_success_timestamp_seconds{{{INSTANCE}}}", "{{replication_group}}", "s", about="How long ago each group was last discovered.", width=6),
+            lines("Discoveries that failed", or_none(f"sum by (replication_group, reason) (increase(hotshard_discovery_failures_total{{{INSTANCE}}}[1h]))", "reason"), "{{replication_group}} {{reason}}", "short", about="Discoveries that failed within an hour, by reason.", width=6),
+            lines("Polls that failed", or_none(f"sum by (replication_group, reason) (rate(hotshard_node_poll_failures_total{{{INSTANCE}}}{rate}))", "reason"), "{{replication_group}} {{reason}}", "ops", width=6),
+            lines("Slowest poll", f"topk({LINES}, max by (replication_group) (hotshard_node_poll_duration_seconds{{{INSTANCE}}}))", "{{replication_group}}", "s", width=6),
+            row("Windows"),
+            lines("Windows open", f"sum(hotshard_window_active{{{INSTANCE}}})", "open", "short", width=6),
+            lines("Windows by end", f"sum by (end) (increase(hotshard_windows_total{{{INSTANCE}}}[1h])) > 0", "{{end}}", "short", width=6),
+            lines("Windows skipped", or_none(f"sum by (reason) (increase(hotshard_windows_skipped_total{{{INSTANCE}}}[1h]))", "reason"), "{{reason}}", "short", width=6),
+            lines("Nodes left alone", f"sum by (replication_group) (hotshard_circuit_open{{{INSTANCE}}})", "{{replication_group}}", "short", about="Nodes on which windows failed or did harm three times running; one good window ends it.", thresholds=steps((1, ORANGE)), width=6),
+            lines("MONITOR streams", f"sum(rate(hotshard_monitor_read_bytes_total{{{INSTANCE}}}{rate}))", "read", "Bps"),
+            lines("Lines not understood", f"sum by (reason) (rate(hotshard_monitor_rejected_lines_total{{{INSTANCE}}}{rate}))", "{{reason}}", "ops"),
+            row("Archive, where archive.path names one"),
+            lines("Size", f"hotshard_archive_size_bytes{{{INSTANCE}}}", "{{instance}}", "bytes", width=6),
+            lines("How far back it goes", f"time() - hotshard_archive_oldest_timestamp_seconds{{{INSTANCE}}}", "{{instance}}", "s", about="How long ago the oldest window in the archive ended.", width=6),
+            lines("Rows written", f"increase(hotshard_archive_rows_total{{{INSTANCE}}}[1h])", "{{instance}}", "short", about="Rows written to the archive within an hour; they come when windows end.", width=6),
+            lines(
+                "Rows lost",
+                or_none(f"sum by (instance, reason) (increase(hotshard_archive_dropped_rows_total{{{INSTANCE}}}[1h]))", "reason", f"0 * max(hotshard_archive_rows_total{{{INSTANCE}}})"),
+                "{{instance}} {{reason}}",
+                "short",
+                about="Rows that could not be written to the archive within an hour, by reason; the log says once what is wrong.",
+                thresholds=steps((1, RED)),
+                width=6,
+            ),
+            row("What it gives out"),
+            lines("HTTP requests", f"sum by (route, status) (rate(hotshard_http_requests_total{{{INSTANCE}}}{rate}))", "{{route}} {{status}}", "reqps", width=6),
+            lines("HTTP connections refused", f"rate(hotshard_http_connections_refused_total{{{INSTANCE}}}{rate})", "{{instance}}", "cps", width=6),
+            lines(
+                "Pushes by OTLP",
+                f"sum by (instance, outcome) (increase(hotshard_otlp_exports_total{{{INSTANCE}}}[15m]))",
+                "{{instance}} {{outcome}}",
+                "short",
+                about="Pushes to an OpenTelemetry collector within a quarter of an hour, by what became of them; none where otlp.endpoint isn't set.",
+                width=6,
+            ),
+            lines("Log lines dropped", f"increase(hotshard_log_dropped_lines_total{{{INSTANCE}}}[1h])", "{{instance}}", "short", about="Lines dropped within an hour because nobody read standard error.", thresholds=steps((1, ORANGE)), width=6),
         ],
     )
 

@@ -71,6 +71,19 @@ impl Questions {
         })
     }
 
+    /// The same of the file that a daemon of this version writes, once it has brought it into its form.
+    pub fn open_written(path: &Path) -> Result<Self, ArchiveError> {
+        let questions = Self::open(path)?;
+        let current = schema::is_current(&questions.connection);
+        let current = current.map_err(|error| ArchiveError::database(path, error))?;
+        // What the earlier tool wrote nobody brings into another form.
+        if current || questions.form == Form::Earlier {
+            Ok(questions)
+        } else {
+            Err(ArchiveError::Unready(path.into()))
+        }
+    }
+
     /// The newest lines that the filter lets through.
     pub fn lines(&self, filter: &Filter) -> Result<Answer, ArchiveError> {
         let (mut sql, values) = self.chosen(filter);
@@ -299,16 +312,17 @@ impl Questions {
 
 fn form(connection: &Connection, path: &Path) -> Result<Form, ArchiveError> {
     schema::refuse_newer(connection, path)?;
-    let kind: Option<String> = connection
+    let (kind, things): (Option<String>, i64) = connection
         .query_row(
-            "SELECT max(type) FROM sqlite_schema WHERE name = 'monitor_logs'",
+            "SELECT max(type) FILTER (WHERE name = 'monitor_logs'), count(*) FROM sqlite_schema",
             [],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(|error| ArchiveError::database(path, error))?;
     match kind.as_deref() {
         Some("view") => Ok(Form::Ours),
         Some("table") => Ok(Form::Earlier),
+        None if things == 0 => Err(ArchiveError::Unready(path.into())),
         _ => Err(ArchiveError::NoArchive(path.into())),
     }
 }

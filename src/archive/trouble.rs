@@ -30,6 +30,9 @@ pub enum ArchiveError {
         "{0} is a database, but neither an archive of hotshard nor one of the earlier tool; name the archive with --db-path"
     )]
     NoArchive(PathBuf),
+    /// There is nothing in it, or what is in it has an earlier form, which its daemon is about to change.
+    #[error("{0} is still being made, or rewritten for this version; ask again when that is done")]
+    Unready(PathBuf),
     /// There is no such file.
     #[error(
         "there is no archive at {0}; name it with --db-path, or set archive.path and let `hotshard serve` write one"
@@ -111,6 +114,7 @@ impl ArchiveError {
         match self {
             Self::Newer { .. } => "newer",
             Self::Foreign(_) | Self::NoArchive(_) => "foreign",
+            Self::Unready(_) => "unready",
             Self::Missing(_) | Self::Folder(_) => "missing",
             Self::Database { fault, .. } => fault.kind(),
             Self::File { .. } => Fault::ReadOnly.kind(),

@@ -3,6 +3,7 @@
 use redis::Value;
 
 use super::answers::{items, number, text};
+use crate::analysis::info::Reading;
 use crate::model::{Endpoint, Role};
 
 /// What ROLE answered.
@@ -12,7 +13,7 @@ pub enum RoleAnswer {
     Primary {
         /// How far its replication stream is.
         offset: u64,
-        /// Who follows it, and how far each has confirmed.
+        /// Who follows it, and how far each has confirmed. By the word of ROLE that leaves out whoever still copies everything.
         replicas: Vec<(Endpoint, u64)>,
     },
     /// The node follows a primary.
@@ -52,9 +53,10 @@ impl RoleAnswer {
         };
         let offset = |name| field(name).and_then(|text| text.parse().ok()).unwrap_or(0);
         if field("role") != Some("slave") {
+            let attached = Reading::parse(info).replication.replicas.into_iter();
             return Self::Primary {
                 offset: offset("master_repl_offset"),
-                replicas: Vec::new(),
+                replicas: attached.map(|replica| (replica.endpoint, replica.offset)).collect(),
             };
         }
         let port = field("master_port").and_then(|text| text.parse().ok());
@@ -63,6 +65,18 @@ impl RoleAnswer {
             linked: field("master_link_status") == Some("up"),
             offset: offset("slave_repl_offset"),
         }
+    }
+
+    /// The same, with the replicas that another answer of the node has besides.
+    pub fn with_replicas_of(mut self, other: Self) -> Self {
+        if let (Self::Primary { replicas, .. }, Self::Primary { replicas: others, .. }) = (&mut self, other) {
+            for (endpoint, offset) in others {
+                if replicas.iter().all(|(known, _)| *known != endpoint) {
+                    replicas.push((endpoint, offset));
+                }
+            }
+        }
+        self
     }
 
     /// The role alone.
@@ -90,7 +104,11 @@ mod tests {
     use crate::discovery::answers::tests::value;
 
     fn check(answer: &serde_json::Value, expected: &str) {
-        let shown = match RoleAnswer::parse(&value(answer)) {
+        assert_eq!(shown(RoleAnswer::parse(&value(answer))), expected);
+    }
+
+    fn shown(role: Option<RoleAnswer>) -> String {
+        match role {
             Some(RoleAnswer::Primary { offset, replicas }) => {
                 let replicas: Vec<String> = replicas.iter().map(|(at, offset)| format!("{at}@{offset}")).collect();
                 format!("primary @{offset} of [{}]", replicas.join(" "))
@@ -101,8 +119,24 @@ mod tests {
                 offset,
             }) => format!("replica of {primary} @{offset} linked {linked}"),
             None => "nothing".into(),
-        };
-        assert_eq!(shown, expected);
+        }
+    }
+
+    #[test]
+    fn info_knows_of_replicas_that_role_leaves_out() {
+        let info = "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n\
+                    slave0:ip=10.0.0.2,port=9002,state=online,offset=40,lag=0\r\n\
+                    slave1:ip=10.0.0.3,port=9003,state=wait_bgsave,offset=0,lag=0\r\nmaster_repl_offset:42\r\n";
+        let told = RoleAnswer::of_info(info);
+        let primary = "primary @42 of [10.0.0.2:9002@40 10.0.0.3:9003@0]";
+        assert_eq!(shown(Some(told.clone())), primary);
+        let role = RoleAnswer::parse(&value(&json!(["master", 41, [["10.0.0.2", "9002", "39"]]])));
+        let both = role.map(|role| role.with_replicas_of(told.clone()));
+        assert_eq!(shown(both), "primary @41 of [10.0.0.2:9002@39 10.0.0.3:9003@0]");
+        // It has become a replica since.
+        let role = RoleAnswer::parse(&value(&json!(["slave", "10.0.0.2", 9002, "connected", 43])));
+        let both = role.map(|role| role.with_replicas_of(told));
+        assert_eq!(shown(both), "replica of 10.0.0.2:9002 @43 linked true");
     }
 
     #[test]

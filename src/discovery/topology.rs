@@ -242,7 +242,11 @@ fn is_host(known: &Known, host: &str) -> bool {
 
 fn relatives(role: &RoleAnswer) -> Box<dyn Iterator<Item = &Endpoint> + '_> {
     match role {
-        RoleAnswer::Primary { replicas, .. } => Box::new(replicas.iter().map(|(endpoint, _)| endpoint)),
+        // What takes the stream and listens nowhere is a program that copies, and no node.
+        RoleAnswer::Primary { replicas, .. } => {
+            let nodes = replicas.iter().filter(|(endpoint, _)| endpoint.port() != 0);
+            Box::new(nodes.map(|(endpoint, _)| endpoint))
+        }
         RoleAnswer::Replica { primary, .. } => Box::new(std::iter::once(primary)),
     }
 }

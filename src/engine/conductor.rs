@@ -10,6 +10,7 @@ use crate::metrics::snapshot::{GroupSnapshot, Snapshot};
 use crate::model::{Group, GroupKey, NodeId, Role, ShardId, Timestamp};
 use crate::schedule::Schedule;
 
+use super::arrivals::Arrivals;
 use super::hot::{HotWatch, OnHot};
 use super::redirects::Redirects;
 use super::rest::Outcome;
@@ -41,6 +42,8 @@ pub enum Action {
     Open(WindowPlan),
     /// Look where the group's nodes are: a node changed its role, so others may be new or gone.
     LookAgain(GroupKey),
+    /// Look for a replica that has attached itself to one of the group's primaries and isn't known.
+    LookForReplicas(GroupKey),
     /// Ask the group who owns which slots: its nodes sent clients elsewhere.
     AskForSlots(GroupKey),
     /// Close every open window: the operator paused them.
@@ -58,6 +61,7 @@ pub struct Conductor {
     started: Option<Timestamp>,
     roles: HashMap<(GroupKey, NodeId), Role>,
     redirects: Redirects,
+    arrivals: Arrivals,
 }
 
 /// So long after the start no window opens by itself but those an interval brings: a crash loop of ours must not open one after
@@ -74,6 +78,7 @@ impl Conductor {
             started: None,
             roles: HashMap::new(),
             redirects: Redirects::default(),
+            arrivals: Arrivals::default(),
         }
     }
 
@@ -116,11 +121,13 @@ impl Conductor {
                 let is_there = |node: &NodeId| group.nodes().any(|(_, known)| &known.id == node);
                 self.roles.retain(|(key, node), _| key != &group.key || is_there(node));
                 self.redirects.retain(&group.key, is_there);
+                self.arrivals.know(group);
                 vec![Action::Watch(group.clone())]
             }
             Event::GroupRemoved(group) => {
                 self.roles.retain(|(key, _), _| key != group);
                 self.redirects.retain(group, |_| false);
+                self.arrivals.forget(group);
                 Vec::new()
             }
             Event::Polled {
@@ -132,10 +139,12 @@ impl Conductor {
                 let before = self.roles.insert((group.clone(), node.clone()), answer.role);
                 let changed = before.is_some_and(|before| before != answer.role);
                 let moved = self.redirects.take(group, node, &answer.reading, now);
-                match (changed, moved) {
-                    (true, _) => vec![Action::LookAgain(group.clone())],
-                    (false, true) => vec![Action::AskForSlots(group.clone())],
-                    (false, false) => Vec::new(),
+                let arrived = self.arrivals.take(group, node, answer.role, &answer.reading);
+                match (changed, arrived, moved) {
+                    (true, ..) => vec![Action::LookAgain(group.clone())],
+                    (false, true, _) => vec![Action::LookForReplicas(group.clone())],
+                    (false, false, true) => vec![Action::AskForSlots(group.clone())],
+                    (false, false, false) => Vec::new(),
                 }
             }
             Event::WindowClosed(window) => {

@@ -22,6 +22,13 @@ pub struct Watch {
     pub reach: Reach,
 }
 
+impl Watch {
+    /// Whether its nodes tell which nodes there are.
+    pub(super) fn is_found_by_asking(&self) -> bool {
+        matches!(self.source, Source::Seeds(_))
+    }
+}
+
 /// Where a group's nodes are found.
 #[derive(Clone, Debug)]
 pub enum Source {

@@ -3,6 +3,7 @@
 //! What is to be done is decided by the [`conductor`], which is pure; the loop here only waits, asks, opens and publishes.
 
 pub mod admission;
+pub mod arrivals;
 pub mod clock;
 pub mod command;
 pub mod conductor;
@@ -246,6 +247,17 @@ impl Engine {
                 Action::Open(plan) => self.open(plan),
                 Action::LookAgain(group) => {
                     if !self.searches.want(&group) {
+                        self.moved.insert(group);
+                    }
+                }
+                Action::LookForReplicas(group) => {
+                    // Of the others AWS and the configuration tell.
+                    if self
+                        .plan
+                        .groups
+                        .iter()
+                        .any(|watch| watch.key == group && watch.is_found_by_asking())
+                    {
                         self.moved.insert(group);
                     }
                 }

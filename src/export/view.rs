@@ -57,9 +57,10 @@ fn shard(shard: &ShardSnapshot) -> Value {
         "slots": shard.slots,
         "incomplete": shard.incomplete,
         "signals": {
-            "commands": signal(&shard.commands, |rate| rate.0),
-            "bytes_out": signal(&shard.bytes_out, |rate| rate.0),
-            "cpu": signal(&shard.cpu, |cores| cores.0),
+            "commands": signal(&shard.commands, |rate| short(rate.0)),
+            "bytes_out": signal(&shard.bytes_out, |rate| short(rate.0)),
+            // A shard that does little takes a few thousandths of a core.
+            "cpu": signal(&shard.cpu, |cores| (cores.0 * 1e6).round() / 1e6),
         },
         "nodes": shard.nodes.iter().map(node).collect::<Vec<_>>(),
         "windows_open": shard.windows.active,
@@ -69,7 +70,7 @@ fn shard(shard: &ShardSnapshot) -> Value {
 
 fn signal<Unit: Copy>(signal: &SignalSnapshot<Unit>, number: fn(Unit) -> f64) -> Value {
     json!({
-        "rate": signal.rate.map(number).map(short),
+        "rate": signal.rate.map(number),
         "deviation_ratio": signal.deviation.map(ratio),
         "skew_ratio": signal.skew.map(ratio),
         "status": signal.status,

@@ -13,7 +13,7 @@ use super::{Dialer, LinkError, Parameters};
 use crate::discovery::answers::ShardAnswer;
 use crate::discovery::role::RoleAnswer;
 use crate::discovery::topology::{self, Known, Sighting};
-use crate::model::{Endpoint, Group, GroupKey, ShardId, SlotSet};
+use crate::model::{Endpoint, Group, GroupKey, Role, ShardId, SlotSet};
 
 /// How many nodes of a group without a cluster are asked. A primary has a handful of replicas; this stops a chain of mistakes.
 const NODES_MAX: usize = 256;
@@ -169,7 +169,19 @@ async fn ask(reach: &Reach, endpoint: &Endpoint) -> Result<Answer, LinkError> {
     let link = reach.link(endpoint).await?;
     match link.cluster().await? {
         Some(shards) => Ok(Answer::Cluster(shards)),
-        None => link.role().await.map(Answer::Alone),
+        None => role_of(&link).await.map(Answer::Alone),
+    }
+}
+
+/// A node's role, and of a primary all that is attached to it: a replica that still copies everything is one, too.
+async fn role_of(link: &Link) -> Result<RoleAnswer, LinkError> {
+    let role = link.role().await?;
+    match role.role() {
+        Role::Replica => Ok(role),
+        Role::Primary => {
+            let info = link.info(&["replication"]).await?;
+            Ok(role.with_replicas_of(RoleAnswer::of_info(&info)))
+        }
     }
 }
 
@@ -245,8 +257,8 @@ async fn relatives(
             let (place, reach) = (asked.len(), reach.clone());
             asked.push(reach.known(&endpoint).await);
             asking.spawn(async move {
-                let role = async { reach.link(&endpoint).await?.role().await };
-                (place, role.await)
+                let asked = async { role_of(&reach.link(&endpoint).await?).await };
+                (place, asked.await)
             });
         }
         let Some(answer) = asking.join_next().await else { break };

@@ -88,6 +88,10 @@ async fn the_archive_answers_sql_over_http_and_does_nothing_else() {
     whoever_leaves(&daemon).await;
     let log = daemon.stop().await;
     assert!(!log.contains(SHIBBOLETH), "no log has a statement: {log}");
+    assert!(
+        !log.contains("can't be asked"),
+        "nor that the archive was new once: {log}"
+    );
 }
 
 async fn the_questions_of_the_manual(daemon: &Hotshard, file: &std::path::Path) {
@@ -230,11 +234,19 @@ async fn without_an_archive_or_the_setting_there_is_nothing_to_ask() {
     for (arguments, status, cure) in [
         (&["demo", "--web.enable-sql"][..], 404, "set archive.path"),
         (&["demo", "--archive.path", "h.db"], 404, "set web.enable_sql"),
+        (
+            &["demo", "--archive.path", "nowhere/h.db", "--web.enable-sql"],
+            503,
+            "the log says what is in the way",
+        ),
     ] {
         let daemon = Hotshard::start(arguments).await;
         let answer = ask(&daemon, "SELECT 1").await;
         assert!(answer.status == status && answer.body.contains(cure), "{answer:?}");
-        daemon.stop().await;
+        let later = answer.head.to_lowercase().contains("\nretry-after: 5");
+        assert_eq!(later, status == 503, "{}", answer.head);
+        let log = daemon.stop().await;
+        assert!(!log.contains(" WARN "), "a question is no trouble of hotshard's: {log}");
     }
 }
 

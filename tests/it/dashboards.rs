@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
+use hotshard::metrics::catalog;
 use serde_json::Value;
 
 use crate::harness::hotshard::Hotshard;
@@ -68,6 +69,28 @@ fn dashboards_link_to_each_other_and_say_what_they_show() {
     }
 }
 
+/// Whoever looks for what went wrong finds it without knowing the metric's name.
+#[test]
+fn whatever_fails_or_is_lost_is_on_a_dashboard() {
+    let shown: String = dashboards().iter().map(Value::to_string).collect();
+    let is_shown = |name: &str| {
+        let after = shown.split(name).skip(1);
+        after
+            .into_iter()
+            .any(|rest| !rest.starts_with(|letter: char| letter.is_ascii_lowercase() || letter == '_'))
+    };
+    let words = [
+        "circuit", "dropped", "errors", "exports", "failures", "refused", "rejected", "skipped",
+    ];
+    let named = catalog::all().map(catalog::Metric::full_name);
+    let told: Vec<String> = named
+        .filter(|name| words.iter().any(|word| name.contains(word)))
+        .collect();
+    assert!(told.len() >= 10, "{told:?}");
+    let missing: Vec<&String> = told.iter().filter(|name| !is_shown(name)).collect();
+    assert!(missing.is_empty(), "no dashboard has {missing:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_expression_finds_data_beside_a_demo() {
     let hurried = [
@@ -78,7 +101,19 @@ async fn every_expression_finds_data_beside_a_demo() {
         "--monitor.window",
         "1s",
     ];
-    let hotshard = Hotshard::start(&[&["demo"], &hurried[..]].concat()).await;
+    // A collector that takes a push and never answers it, and an archive: what there is to say of these.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let endpoint = format!("http://{}", silent.local_addr().expect("it is bound"));
+    let pushed = [
+        "--otlp.endpoint",
+        &endpoint,
+        "--otlp.interval",
+        "1s",
+        "--otlp.timeout",
+        "1s",
+    ];
+    let kept = ["--archive.path", "h.db"];
+    let hotshard = Hotshard::start(&[&["demo"], &hurried[..], &pushed, &kept].concat()).await;
     let prometheus = Prometheus::scraping(hotshard.address).await;
     for dashboard in dashboards() {
         for panel in panels(&dashboard) {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::browser::browse;
+use crate::harness::browser::{browse, browse_narrow};
 use crate::harness::cluster::Cluster;
 use crate::harness::hotshard::Hotshard;
+use crate::harness::port::Port;
 use crate::harness::server::Server;
 use crate::harness::traffic::{Plan, Traffic};
 use crate::harness::wait::eventually;
@@ -61,7 +62,7 @@ async fn the_page_names_the_hot_shard_and_its_cause() {
         findings.iter().map(cause).any(|cause| named(&cause)),
         "{findings:?}\n{said}"
     );
-    let while_open = browse(&format!("http://{}/", hotshard.address), "A window is open: ");
+    let while_open = browse_narrow(&format!("http://{}/", hotshard.address), "A window is open: ");
     let said = while_open["said"].as_str().expect("it says something");
     let live = said.lines().find(|line| line.starts_with("A window is open: "));
     let live = live.unwrap_or_else(|| panic!("the page shows what a window sees while it is open: {said}"));
@@ -69,7 +70,9 @@ async fn the_page_names_the_hot_shard_and_its_cause() {
         live.contains(" commands · ") && live.contains("Guards are fine"),
         "{live}"
     );
-    assert_eq!(while_open["errors"], Value::Array(Vec::new()), "{while_open:#}");
+    for faults in ["errors", "cut"] {
+        assert_eq!(while_open[faults], Value::Array(Vec::new()), "{while_open:#}");
+    }
     hotshard.stop().await;
 }
 
@@ -95,5 +98,28 @@ async fn the_page_says_what_a_window_could_not_see_and_what_would_show_it() {
     // It is shown as it is when the text didn't come in time.
     let said = page["said"].as_str().expect("it says something");
     assert!(said.contains(hint), "{said}");
+    hotshard.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_not_found_is_not_called_quiet() {
+    let nobody = Port::lease();
+    let config = format!(
+        "[[groups]]\nid = \"orders\"\nendpoints = [\"127.0.0.1:{}\"]\n",
+        nobody.number()
+    );
+    let hotshard = Hotshard::serve(&config).await;
+    let page = browse(
+        &format!("http://{}/", hotshard.address),
+        "orders: discovery fails (refused). The log says why.",
+    );
+    assert_eq!(page["errors"], Value::Array(Vec::new()), "{page:#}");
+    let said = page["said"].as_str().expect("it says something");
+    assert!(
+        said.contains("No shard is known yet\n\norders: discovery fails (refused)"),
+        "{said}"
+    );
+    assert!(said.contains("0 shards · discovery fails (refused)"), "{said}");
+    assert!(said.contains("unknown") && !said.contains("none hot"), "{said}");
     hotshard.stop().await;
 }

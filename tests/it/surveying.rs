@@ -14,7 +14,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::figures::Figures;
 use crate::harness::hotshard::Hotshard;
 use crate::harness::link::{SETTINGS, encrypted, endpoint, login, plain, trusting};
-use crate::harness::server::Server;
+use crate::harness::server::{Server, ServerPlan};
 use crate::harness::tls::Authority;
 use crate::harness::wait::eventually;
 
@@ -214,6 +214,65 @@ async fn a_primary_and_its_replicas_are_found_from_one_of_them() {
     trio.servers[2].crash().await;
     let after = found(&reach, &seeds, Some(&group)).await;
     assert_eq!(names(&after), names(&group), "a configured node stays");
+}
+
+/// A primary that never gets round to sending them the data: its ROLE leaves them out.
+fn reluctant() -> ServerPlan {
+    let plan = Server::redis().set("repl-diskless-sync", "yes");
+    plan.set("repl-diskless-sync-delay", "3600")
+}
+
+async fn attach(replica: &Server, primary: &Server) {
+    let port = primary.address.port().to_string();
+    replica.call(&["REPLICAOF", "127.0.0.1", &port]).await;
+    let attached = async || {
+        let replication = primary.info("replication").await;
+        let told = replication
+            .values()
+            .any(|value| value.contains(&format!("port={}", replica.address.port())));
+        if told { Ok(()) } else { Err(replication) }
+    };
+    eventually("the primary has heard of its replica", SOON, attached).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_still_copies_everything_is_one() {
+    let (primary, replica) = (reluctant().start().await, Server::redis().start().await);
+    attach(&replica, &primary).await;
+    let listed = primary.call(&["ROLE"]).await;
+    assert!(listed.items()[2].items().is_empty(), "ROLE would have told: {listed:?}");
+    let reach = reach(plain(), Credentials::none());
+    for seed in [&primary, &replica] {
+        let group = found(&reach, &[endpoint(seed)], None).await;
+        let mut both = [endpoint(&primary).to_string(), endpoint(&replica).to_string()];
+        both.sort();
+        assert_eq!(names(&group), [format!("0001: {}", both.join(" "))]);
+        assert_eq!(primary_of(&group, 0), endpoint(&primary));
+    }
+}
+
+/// Long before the next look at the whole group.
+#[tokio::test]
+async fn a_replica_that_attaches_itself_is_watched_at_once() {
+    let (primary, replica) = (reluctant().start().await, Server::redis().start().await);
+    let daemon = Hotshard::serve(&format!(
+        "[[groups]]\nid = \"orders\"\nendpoints = [\"{}\"]\n[poll]\ninterval = \"1s\"\n[discovery]\ninterval = \"1h\"\n\
+         [monitor]\nenabled = false\n",
+        primary.address
+    ))
+    .await;
+    let known = async || {
+        let figures = Figures::of(daemon.metrics().await);
+        figures.count("hotshard_node_up", &[])
+    };
+    assert_eq!(known().await, 1);
+    attach(&replica, &primary).await;
+    let watched = async || match known().await {
+        2 => Ok(()),
+        nodes => Err(nodes),
+    };
+    eventually("the replica is watched", SOON, watched).await;
+    daemon.stop().await;
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Which keys' replies make a shard hot in bytes, by what was estimated for each pattern.
 
-use super::EXPLAINED_MIN;
 use super::comparison::Comparison;
 use super::evidence::{Seen, ShardEvidence};
 use super::finding::{Cause, Suspect};
 use super::words::{bytes, per_second, percent};
+use super::{EXPLAINED_MIN, SHARE_MIN};
 use crate::analysis::bandwidth::OutputEstimate;
 use crate::model::Bytes;
 
@@ -62,6 +62,52 @@ pub(super) fn fat(compared: &Comparison<'_>) -> Option<Suspect> {
         certainty: 0.95 * (1.0 - error),
         evidence,
     })
+}
+
+/// The same cause by the bytes of what it is about, where those were estimated: what is asked for often may be answered with little. `None`
+/// if by them it doesn't account for what this shard sends more than the others.
+pub(super) fn weighed(compared: &Comparison<'_>, mut suspect: Suspect) -> Option<Suspect> {
+    let Some((share, usual)) = shares(compared, &suspect) else {
+        return Some(suspect);
+    };
+    let explained = compared.explained(share, usual);
+    if share < SHARE_MIN || explained < EXPLAINED_MIN {
+        return None;
+    }
+    let told = format!(
+        "by the sizes of sampled keys that is {} of what this node sends",
+        percent(share)
+    );
+    suspect.evidence.insert(1, told);
+    Some(Suspect {
+        share: Some(share),
+        explained,
+        ..suspect
+    })
+}
+
+/// What part of the bytes a key or a pattern has here, and the hottest key or the same pattern elsewhere.
+fn shares(compared: &Comparison<'_>, suspect: &Suspect) -> Option<(f64, f64)> {
+    let subject = suspect.subject.as_deref()?;
+    let output = good(compared.here.window.as_ref()?)?;
+    match suspect.cause {
+        Cause::SingleKey => {
+            let (_, Bytes(sum)) = output.keys.iter().find(|(key, _)| &**key == subject)?;
+            let hottest = |shard: &ShardEvidence<'_>| {
+                let output = good(shard.window.as_ref()?)?;
+                let (_, Bytes(sum)) = output.keys.first()?;
+                Some((*sum as f64 / sent(output)?).min(1.0))
+            };
+            let share = (*sum as f64 / sent(output)?).min(1.0);
+            Some((share, compared.elsewhere(hottest).unwrap_or_default()))
+        }
+        Cause::Pattern => {
+            output.of_pattern(subject)?;
+            let usual = compared.elsewhere(|shard| part_of(shard, subject));
+            Some((part_of(compared.here, subject)?, usual.unwrap_or_default()))
+        }
+        _ => None,
+    }
 }
 
 /// The kind of read that has most of a pattern's bytes.
@@ -156,6 +202,14 @@ mod tests {
 
     /// What fat replies the first shard has by its estimate, beside two shards like the other.
     fn found(here: &WindowStats, elsewhere: &WindowStats) -> Option<Suspect> {
+        beside(here, elsewhere, fat)
+    }
+
+    fn beside(
+        here: &WindowStats,
+        elsewhere: &WindowStats,
+        ask: impl Fn(&Comparison<'_>) -> Option<Suspect>,
+    ) -> Option<Suspect> {
         let sent = |stats: &WindowStats| {
             stats
                 .output
@@ -192,8 +246,52 @@ mod tests {
         };
         let shards = [shard("a", here), shard("b", elsewhere), shard("c", elsewhere)];
         let prospects = Prospects::default();
-        let compared = Comparison::new(&shards, &prospects, 0, Signal::BytesOut);
-        fat(&compared)
+        ask(&Comparison::new(&shards, &prospects, 0, Signal::BytesOut))
+    }
+
+    /// What becomes of a cause with more than half of the accesses, here where `stock` has so many bytes and `other` the rest of what is
+    /// sent more than elsewhere.
+    #[track_caller]
+    fn check_weighed(cause: Cause, subject: &str, (stock, other): (u64, u64), expected: Option<f64>) {
+        let keyed = |mut stats: WindowStats, key: &str, sum: u64| {
+            let output = stats.output.as_mut().expect("it has an estimate");
+            output.keys = vec![(key.into(), Bytes(sum))];
+            stats
+        };
+        let here = window(&[("stock:{ID}", 12_000, stock), PAGES, ("other", 10, other)], 1.0);
+        let here = keyed(here, "stock:1", stock);
+        let elsewhere = keyed(window(&[PAGES], 1.0), "page:1", 60_000);
+        let suspect = Suspect {
+            cause,
+            share: Some(0.55),
+            subject: Some(subject.to_owned()),
+            explained: 1.0,
+            certainty: 1.0,
+            evidence: vec!["asked for often".to_owned(), "elsewhere less".to_owned()],
+        };
+        let found = beside(&here, &elsewhere, |compared| weighed(compared, suspect.clone()));
+        let share = found.as_ref().and_then(|found| found.share);
+        assert_eq!(
+            share.map(|share| (share * 100.0).round() / 100.0),
+            expected,
+            "{found:?}"
+        );
+        let is_told = found.is_some_and(|found| found.evidence[1].contains("of what this node sends"));
+        assert_eq!(is_told, expected.is_some_and(|share| share != 0.55));
+    }
+
+    #[test]
+    fn what_is_asked_for_often_has_the_share_of_its_bytes() {
+        for (cause, subject) in [(Cause::SingleKey, "stock:1"), (Cause::Pattern, "stock:{ID}")] {
+            check_weighed(cause, subject, (3_000_000, 0), Some(0.5));
+            check_weighed(cause, subject, (2_000_000, 1_000_000), Some(0.33));
+            // Its answers are short, and others make the shard hot.
+            check_weighed(cause, subject, (1_000_000, 2_000_000), None);
+            check_weighed(cause, subject, (30_000, 2_970_000), None);
+        }
+        // Of these no bytes were estimated.
+        check_weighed(Cause::SingleKey, "stock:2", (3_000_000, 0), Some(0.55));
+        check_weighed(Cause::Slot, "5506", (3_000_000, 0), Some(0.55));
     }
 
     fn check(here: &[(&str, u64, u64)], elsewhere: &[(&str, u64, u64)], expected: Option<&str>) {

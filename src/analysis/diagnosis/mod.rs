@@ -101,7 +101,10 @@ fn of_bytes_out(compared: &Comparison<'_>) -> Suspect {
         .or_else(|| too_little_seen(compared))
         .or_else(|| estimated::fat(compared))
         .or_else(|| replies::fat(compared))
-        .or_else(|| concentration::of_traffic(compared).filter(|_| !replies::are_larger(compared)))
+        .or_else(|| {
+            let gathered = concentration::of_traffic(compared).filter(|_| !replies::are_larger(compared));
+            gathered.and_then(|suspect| estimated::weighed(compared, suspect))
+        })
         .or_else(|| surroundings::told_client(compared))
         .unwrap_or_else(|| visibility::unexplained(compared))
 }

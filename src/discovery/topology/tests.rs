@@ -224,6 +224,12 @@ fn a_primary_and_its_replicas_are_one_shard() {
         ],
         "0001: 10.0.0.3 a b",
     );
+    // `redis-cli --rdb`, say.
+    let dump = RoleAnswer::Primary {
+        offset: 0,
+        replicas: vec![(Endpoint::new("10.0.0.9", 0), 0)],
+    };
+    check_roles(&[(known("a:1", &[]), dump)], "0001: a");
 }
 
 #[test]

@@ -55,6 +55,12 @@ pub(super) fn problem(status: StatusCode, text: impl AsRef<str>) -> Response {
     (status, Json(json!({ "error": text.as_ref() }))).into_response()
 }
 
+/// There is no answer now, but there will be one after so many seconds.
+pub(super) fn later(seconds: u32, text: impl AsRef<str>) -> Response {
+    let after = [(header::RETRY_AFTER, seconds.to_string())];
+    (after, problem(StatusCode::SERVICE_UNAVAILABLE, text)).into_response()
+}
+
 /// `/api/openapi.json`: what the routes take and answer.
 pub(super) async fn description() -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];

@@ -36,11 +36,18 @@ impl IntoResponse for Refusal {
 
 /// The host names a request may come under: addresses, `localhost`, and those the operator named.
 #[derive(Clone, Debug)]
-pub(super) struct Names(Vec<String>);
+pub(super) struct Names {
+    listening: Vec<String>,
+    /// Of the address people use, where that isn't one we listen on.
+    external: Option<String>,
+}
 
 impl Names {
-    pub(super) fn new<'a>(named: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(named.into_iter().map(str::to_ascii_lowercase).collect())
+    pub(super) fn new<'a>(listening: impl IntoIterator<Item = &'a str>, external: Option<&str>) -> Self {
+        Self {
+            listening: listening.into_iter().map(str::to_ascii_lowercase).collect(),
+            external: external.map(str::to_ascii_lowercase),
+        }
     }
 
     /// A site whose name someone else points at our address must not read what we say, so the name itself is looked at.
@@ -50,11 +57,11 @@ impl Names {
         let known = bare.parse::<IpAddr>().is_ok()
             || host == "localhost"
             || host.ends_with(".localhost")
-            || self.0.contains(&host);
+            || self.listening.iter().chain(&self.external).any(|name| *name == host);
         known.then_some(()).ok_or(Refusal::Host)
     }
 
-    /// Browsers name the page a request comes from; programs don't and pass.
+    /// Browsers say where a request comes from; programs don't and pass.
     pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         if headers
             .get("sec-fetch-site")
@@ -74,7 +81,9 @@ impl Names {
         let same = headers
             .get(HOST)
             .is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()));
-        let named = self.0.iter().any(|name| name.eq_ignore_ascii_case(authority.host()));
+        // A proxy may have put a name of its own into Host.
+        let external = self.external.as_deref();
+        let named = external.is_some_and(|name| name.eq_ignore_ascii_case(authority.host()));
         (same || named).then_some(()).ok_or(Refusal::Origin)
     }
 }
@@ -94,7 +103,7 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(ORIGIN, origin.parse().expect("a test's header"));
         }
-        let names = Names::new(["hotshard.example.com"]);
+        let names = Names::new(["127.0.0.1", "monitor-7"], Some("hotshard.example.com"));
         let outcome = (names.check_host(&headers).is_ok(), names.check_origin(&headers).is_ok());
         assert_eq!(outcome, expected, "{host} {origin:?}");
     }
@@ -105,6 +114,7 @@ mod tests {
         check("[::1]:9468", None, (true, true));
         check("LOCALHOST:9468", None, (true, true));
         check("hotshard.example.com", None, (true, true));
+        check("Monitor-7:9468", None, (true, true));
         check("evil.example:9468", None, (false, true));
         check("", None, (false, true));
     }
@@ -114,6 +124,7 @@ mod tests {
         check("localhost:9468", Some("http://localhost:9468"), (true, true));
         check("localhost:9468", Some("http://localhost:8000"), (true, false));
         check("10.0.0.1", Some("https://hotshard.example.com"), (true, true));
+        check("127.0.0.1:9468", Some("http://127.0.0.1:8000"), (true, false));
         check("localhost:9468", Some("null"), (true, false));
         check("localhost:9468", Some("http://evil.example"), (true, false));
     }

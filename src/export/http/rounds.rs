@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::api::{Asked, Named, Where, group, problem};
+use super::api::{Asked, Named, Where, group, later, problem};
 use super::routes::App;
 use crate::archive::{ArchiveError, KeptRound, Questions};
 use crate::export::view::moment;
@@ -49,16 +49,33 @@ impl Shelf {
         let asked = tokio::task::spawn_blocking(move || {
             // Held until the answer is there, though whoever asked may have left.
             let _permit = permit;
-            question(&Questions::open(&path)?)
+            question(&Questions::open_written(&path)?)
         });
         match asked.await {
             Ok(Ok(found)) => Ok(found),
+            Ok(Err(ArchiveError::Missing(_) | ArchiveError::Unready(_))) => Err(Absence::Unready(Unready)),
             Ok(Err(error)) => {
                 tracing::warn!("a request cannot read the archive: {error}");
                 Err(Absence::Unreadable)
             }
             Err(_) => Err(Absence::Unreadable),
         }
+    }
+}
+
+/// The writer has yet to bring the file into its form. If it can't, it has said so in the log, and that is nothing for each request to repeat.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "the archive isn't there yet: hotshard is making it, or rewriting it for this version; ask again in {READY_AFTER} s, and if that goes on, the log says what is in the way"
+)]
+pub(super) struct Unready;
+
+/// After how many seconds a new archive is there; to rewrite a large one takes longer.
+const READY_AFTER: u32 = 5;
+
+impl IntoResponse for Unready {
+    fn into_response(self) -> Response {
+        later(READY_AFTER, self.to_string())
     }
 }
 
@@ -69,6 +86,8 @@ enum Absence {
     NothingKept,
     #[error("there is no such round; see /api/v1/groups/{{id}}/rounds")]
     Unknown,
+    #[error(transparent)]
+    Unready(Unready),
     #[error("the archive can't be read now; the log says why")]
     Unreadable,
 }
@@ -77,6 +96,7 @@ impl IntoResponse for Absence {
     fn into_response(self) -> Response {
         let status = match self {
             Self::NothingKept | Self::Unknown => StatusCode::NOT_FOUND,
+            Self::Unready(unready) => return unready.into_response(),
             Self::Unreadable => StatusCode::SERVICE_UNAVAILABLE,
         };
         problem(status, self.to_string())

@@ -62,7 +62,7 @@ impl App {
     ) -> Self {
         let external = settings.external_url.as_ref().map(ExternalUrl::host);
         let listening = settings.listen_address.iter().map(|address| address.host());
-        let names = Names::new(listening.chain(external));
+        let names = Names::new(listening, external);
         Self {
             settings: Arc::new(settings),
             security,
@@ -119,6 +119,8 @@ pub(super) enum Audience {
     Scrapers,
     /// Those who may see keys and clients' addresses.
     Readers,
+    /// Those who may see them, and what they ask takes its time.
+    Askers,
     /// Those who may change what hotshard does.
     Operators,
 }
@@ -214,7 +216,7 @@ pub(super) const ROUTES: &[Route] = &[
     read("/api/v1/events", Audience::Readers, || get(events::stream)),
     Route {
         path: "/api/v1/query",
-        audience: Audience::Readers,
+        audience: Audience::Askers,
         need: Need::Sql,
         handler: || get(statement::answer),
     },
@@ -310,6 +312,14 @@ impl Door {
         match self.audience {
             Audience::Probes | Audience::Scrapers => Ok(()),
             Audience::Readers => self.check_reader(headers, rules.authenticates()),
+            // Nobody's browser is to give us work because of a page of another site, though that page couldn't read the answer.
+            Audience::Askers => {
+                self.check_reader(headers, rules.authenticates())?;
+                if !rules.authenticates() {
+                    self.names.check_host(headers)?;
+                }
+                self.names.check_origin(headers)
+            }
             Audience::Operators => {
                 self.check_reader(headers, rules.authenticates())?;
                 self.names.check_host(headers)?;

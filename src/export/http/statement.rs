@@ -14,7 +14,8 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::api::{Asked, problem};
+use super::api::{Asked, later, problem};
+use super::rounds::Unready;
 use super::routes::App;
 use crate::archive::{ArchiveError, Questions, SqlError};
 
@@ -23,7 +24,7 @@ const STATEMENT_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a statement waits for the one before it.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// After how many seconds whoever found the desk taken may ask again: one statement is over by then.
-const RETRY_AFTER: &str = "10";
+const FREE_AFTER: u32 = 10;
 
 /// Where statements are taken.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ impl Desk {
             // Held until the statement has ended, though whoever asked may have left.
             let _turn = turn;
             let has_left = move || waiting.strong_count() == 0;
-            let mut questions = Questions::open(&archive)?;
+            let mut questions = Questions::open_written(&archive)?;
             let found = questions.sql_of_guest(&statement, STATEMENT_TIME_MAX, has_left)?;
             let shown = Shown {
                 columns: &found.columns,
@@ -88,9 +89,9 @@ struct Shown<'a> {
 enum Unanswered {
     #[error("there is no archive to ask; set archive.path")]
     NothingKept,
-    #[error("the file of archive.path isn't there; the log says what keeps it from being written")]
-    Gone,
-    #[error("another statement is being answered, and one is answered at a time; ask again in {RETRY_AFTER} s")]
+    #[error(transparent)]
+    Unready(Unready),
+    #[error("another statement is being answered, and one is answered at a time; ask again in {FREE_AFTER} s")]
     Busy,
     #[error(transparent)]
     Refused(SqlError),
@@ -108,7 +109,7 @@ impl Unanswered {
 impl From<ArchiveError> for Unanswered {
     fn from(error: ArchiveError) -> Self {
         match error {
-            ArchiveError::Missing(_) => Self::Gone,
+            ArchiveError::Missing(_) | ArchiveError::Unready(_) => Self::Unready(Unready),
             error => Self::unreadable(&error),
         }
     }
@@ -127,13 +128,11 @@ impl IntoResponse for Unanswered {
     fn into_response(self) -> Response {
         let text = self.to_string();
         match self {
-            Self::NothingKept | Self::Gone => problem(StatusCode::NOT_FOUND, text),
+            Self::NothingKept => problem(StatusCode::NOT_FOUND, text),
             Self::Refused(_) => problem(StatusCode::BAD_REQUEST, text),
             Self::Unreadable => problem(StatusCode::SERVICE_UNAVAILABLE, text),
-            Self::Busy => {
-                let later = [(header::RETRY_AFTER, RETRY_AFTER)];
-                (later, problem(StatusCode::SERVICE_UNAVAILABLE, text)).into_response()
-            }
+            Self::Busy => later(FREE_AFTER, text),
+            Self::Unready(unready) => unready.into_response(),
         }
     }
 }
@@ -151,6 +150,38 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::analysis::pattern::PatternSettings;
+    use crate::analysis::veil::Veil;
+    use crate::archive::{Reading, Record, Store};
+
+    #[tokio::test]
+    async fn an_archive_that_is_being_made_is_asked_for_patience() {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("h.db");
+        let desk = Desk::new(Some(&path));
+        let asked = async || desk.ask("SELECT 1 AS n".to_owned()).await;
+        let unready = async || matches!(asked().await, Err(Unanswered::Unready(_)));
+        assert!(unready().await, "there is no file yet");
+        let file = rusqlite::Connection::open(&path).expect("a new file opens");
+        assert!(unready().await, "there is nothing in it");
+        let written = |sql: &str| file.execute_batch(sql).expect("it is written");
+        // `hsar`, after the first of several steps.
+        written(
+            "PRAGMA application_id = 1752392050; PRAGMA user_version = 1; CREATE VIEW monitor_logs AS SELECT 1 AS id",
+        );
+        assert!(unready().await, "it has an earlier form");
+        drop(file);
+        std::fs::remove_file(&path).expect("it is there");
+        let reading = Reading {
+            patterns: PatternSettings::default(),
+            veil: Veil::default(),
+            record: Record::Keys,
+            source: "serve",
+            seed: 7,
+        };
+        drop(Store::open(&path, reading).expect("it is made"));
+        assert!(asked().await.is_ok());
+    }
 
     /// On a runtime of one thread, on which nothing else would run if a statement took it.
     #[tokio::test]

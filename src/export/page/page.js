@@ -23,6 +23,8 @@ const groups = new Map();
 
 // Numbers
 
+// Between a number and its unit, where no line breaks.
+const GAP = "\u00a0";
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const compact = (number) => {
   const [divisor, unit] = number >= 1e9 ? [1e9, "G"] : number >= 1e6 ? [1e6, "M"] : number >= 1e4 ? [1e3, "k"] : [1, ""];
@@ -32,16 +34,19 @@ const compact = (number) => {
 const bytes = (number) => {
   const [divisor, unit] = number >= 1e9 ? [1e9, "GB"] : number >= 1e6 ? [1e6, "MB"] : number >= 1e3 ? [1e3, "kB"] : [1, "B"];
   const shown = number / divisor;
-  return (divisor > 1 && shown < 100 ? shown.toFixed(1) : whole.format(shown)) + " " + unit;
+  return (divisor > 1 && shown < 100 ? shown.toFixed(1) : whole.format(shown)) + GAP + unit;
 };
-const percent = (ratio) => (ratio == null ? "–" : (ratio > 0 && ratio < 0.005 ? "<1" : whole.format(ratio * 100)) + " %");
-const signed = (ratio) => (ratio == null ? "" : (ratio <= -0.005 ? "−" : ratio < 0.005 ? "±" : "+") + whole.format(Math.abs(ratio) * 100) + " %");
-const times = (ratio) => (ratio == null ? "–" : ratio.toFixed(1) + " ×");
+const percent = (ratio) => (ratio == null ? "–" : (ratio > 0 && ratio < 0.005 ? "<1" : whole.format(ratio * 100)) + GAP + "%");
+/** Of a core: shards that do little differ in less than one percent. */
+const cores = (ratio) => (ratio < 0.0995 ? (ratio * 100).toFixed(1) : whole.format(ratio * 100)) + GAP + "%";
+const signed = (ratio) => (ratio == null ? "" : (ratio <= -0.005 ? "−" : ratio < 0.005 ? "±" : "+") + whole.format(Math.abs(ratio) * 100) + GAP + "%");
+const times = (ratio) => (ratio == null ? "–" : ratio.toFixed(1) + GAP + "×");
 const rate = (signal, number) => {
   if (number == null) return "–";
   if (signal === "commands") return compact(number) + "/s";
-  return signal === "bytes_out" ? bytes(number) + "/s" : percent(number);
+  return signal === "bytes_out" ? bytes(number) + "/s" : cores(number);
 };
+const span = (seconds) => (seconds < 0.95 ? seconds.toFixed(1) : seconds.toFixed(0)) + GAP + "s";
 const ago = (seconds) => {
   if (seconds < 100) return Math.max(0, Math.round(seconds)) + " s ago";
   return seconds < 5400 ? Math.round(seconds / 60) + " min ago" : Math.round(seconds / 3600) + " h ago";
@@ -110,15 +115,20 @@ function groupCard(key) {
     made("th", { scope: "col", class: "name", text: "Shard" }), made("th", { scope: "col", class: "state", text: "Status" }),
     ...Object.entries(SIGNALS).map(([name, text]) => made("th", { scope: "col", class: name, text })),
     made("th", { scope: "col", class: "skew", text: "Skew", title: "Over the median of the other shards" }));
-  const body = made("tbody");
+  const body = made("tbody"), table = made("table", { class: "figures" }, made("thead", {}, head), body);
   const more = made("button", { class: "more", type: "button" });
   const element = made("details", { class: "card group" },
     made("summary", {}, title, about, tally), bars, names,
-    made("table", { class: "figures" }, made("thead", {}, head), body), more);
-  const card = { key, element, title, about, tally, bars, names, mean, body, more, all: false, opened: false, rows: new Map(), columns: new Map() };
+    table, more);
+  const card = { key, element, table, title, about, tally, bars, names, mean, body, more, all: false, opened: false, rows: new Map(), columns: new Map() };
   more.addEventListener("click", () => { card.all = !card.all; draw(); });
   body.addEventListener("keydown", walk);
   return card;
+}
+/** Why nothing is known of a group, in the words of its metrics. */
+function failure(group) {
+  const reasons = Object.keys(group.discovery_failures);
+  return reasons.length ? "discovery fails (" + reasons.join(", ") + ")" : "";
 }
 function walk(event) {
   const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
@@ -131,11 +141,13 @@ function drawGroup(card, group, quietFrom, index) {
   write(card.title, group.group);
   const count = group.shards.length;
   const open = group.shards.filter((shard) => openOf(card.key, shard.shard)).length;
-  write(card.about, [group.region, count === 1 ? "1 shard" : whole.format(count) + " shards",
+  write(card.about, [group.region, count === 1 ? "1 shard" : whole.format(count) + " shards", count ? "" : failure(group),
     open ? (open === 1 ? "1 window open" : whole.format(open) + " windows open") : ""].filter(Boolean).join(" · "));
   const worst = hot.some((shard) => hottest(shard).status === "very_hot") ? "very_hot" : hot.length ? "hot" : "quiet";
   mark(card.tally, "data-status", worst);
-  write(card.tally, hot.length ? "▲ " + whole.format(hot.length) + " hot" : "none hot");
+  const compared = group.shards.some((shard) => hottest(shard).status !== "unknown");
+  write(card.tally, hot.length ? "▲ " + whole.format(hot.length) + " hot" : compared ? "none hot" : "unknown");
+  card.table.hidden = count === 0;
   const sorted = [...group.shards].sort(byHeat);
   drawBars(card, group);
   const shown = card.all || count <= ROWS ? sorted : sorted.slice(0, ROWS);
@@ -153,6 +165,7 @@ function drawBars(card, group) {
   const dense = group.shards.length > 14, alone = group.shards.length < 2;
   for (const part of [card.bars, card.names]) {
     mark(part, "data-dense", dense ? "" : null);
+    mark(part, "data-many", group.shards.length > 8 ? "" : null);
     part.hidden = alone;
     part.style.setProperty("--count", group.shards.length);
   }
@@ -318,7 +331,7 @@ function drawDetail() {
 function seen(window) {
   const age = (Date.parse(state.known.at) - Date.parse(window.ended_at)) / 1000;
   const end = window.end === "duration" ? "" : " It ended early: " + (ENDS[window.end] ?? window.end) + ".";
-  return "Last window: " + compact(window.commands) + " commands in " + window.duration_seconds.toFixed(0) + " s on "
+  return "Last window: " + compact(window.commands) + " commands in " + span(window.duration_seconds) + " on "
     + window.role + " " + window.node + ", " + ago(age) + "." + end;
 }
 function caution(window) {
@@ -357,8 +370,11 @@ function drawVerdict() {
   const top = first(), head = found("verdict-head"), why = found("verdict-why");
   if (!top) {
     mark(found("verdict"), "data-status", "unknown");
+    const failing = state.known.groups.filter(failure);
     write(head, "No shard is known yet");
-    write(why, "Discovery has found nothing so far.");
+    write(why, failing.length ? failing.slice(0, 3).map((group) => group.group + ": " + failure(group)).join("; ") + ". The log says why."
+      : state.known.groups.length ? "Discovery has found nothing so far." : "There is no group to watch.");
+    document.title = "hotshard";
     return;
   }
   const { group, shard } = top, signal = hottest(shard), hot = rank(signal.status) <= 1;
@@ -366,8 +382,9 @@ function drawVerdict() {
   mark(found("verdict"), "data-status", signal.status);
   if (!hot) {
     const unknown = signal.status === "unknown";
-    write(head, unknown ? "Nothing to compare yet" : signal.status === "idle" ? "Too little load to compare" : "No shard is hot");
-    write(why, unknown ? "A comparison needs two polls of at least two shards." : furthest());
+    const alone = state.known.groups.every((group) => group.shards.length < 2);
+    write(head, unknown ? (alone ? "Nothing to compare: one shard has no siblings" : "Nothing to compare yet") : signal.status === "idle" ? "Too little load to compare" : "No shard is hot");
+    write(why, unknown ? (alone ? "Its load and what windows see are below." : "A comparison needs two polls of at least two shards.") : furthest());
     document.title = "hotshard";
     return;
   }
@@ -423,6 +440,7 @@ function draw() {
   const kept = new Set(state.known.groups.map(keyOf));
   for (const key of groups.keys()) if (!kept.has(key)) groups.delete(key);
   found("paused").hidden = !state.known.paused;
+  mark(document.body, "data-signal", state.signal);
   drawVerdict();
   drawDetail();
 }

@@ -17,6 +17,11 @@ pub(crate) fn browse_printed(url: &str, text: &str) -> Value {
     run(&[url, text, "30", "print"])
 }
 
+/// The same, and what is cut off on a small telephone.
+pub(crate) fn browse_narrow(url: &str, text: &str) -> Value {
+    run(&[url, text, "30", "narrow"])
+}
+
 fn run(arguments: &[&str]) -> Value {
     let output = Command::new(tool("python"))
         .arg(root().join("tests/browse.py"))

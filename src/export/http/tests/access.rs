@@ -121,6 +121,38 @@ async fn an_order_reaches_the_engine_and_its_answer_comes_back() {
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
 }
 
+/// As browsers mark an image, a link or a frame of another site, a socket, and a name that was led to our address.
+#[tokio::test]
+async fn another_sites_page_cannot_ask_the_archive() {
+    let mut stage = stage();
+    stage.settings.enable_sql = true;
+    let mut check = async |allow_unauthenticated: bool, name: &'static str, value: &str, expected: StatusCode| {
+        stage.settings.allow_unauthenticated = allow_unauthenticated;
+        stage.exposure = if allow_unauthenticated {
+            Exposure::Network
+        } else {
+            Exposure::Loopback
+        };
+        let mut request = request("GET", "/api/v1/query?sql=SELECT%201");
+        let value = value.parse().expect("a test's header");
+        request.headers_mut().insert(name, value);
+        let status = stage.answer(request).await.status();
+        assert_eq!(status, expected, "{name} {allow_unauthenticated}");
+    };
+    for open in [false, true] {
+        check(open, "sec-fetch-site", "cross-site", StatusCode::FORBIDDEN).await;
+        check(open, "sec-fetch-site", "same-site", StatusCode::FORBIDDEN).await;
+        check(open, "origin", "http://evil.example", StatusCode::FORBIDDEN).await;
+        check(open, "origin", "null", StatusCode::FORBIDDEN).await;
+        // There is no archive here; what is meant is that it was looked for.
+        check(open, "sec-fetch-site", "same-origin", StatusCode::NOT_FOUND).await;
+        check(open, "sec-fetch-site", "none", StatusCode::NOT_FOUND).await;
+        check(open, "origin", "http://localhost:9468", StatusCode::NOT_FOUND).await;
+        check(open, "host", "127.0.0.1:9468", StatusCode::NOT_FOUND).await;
+        check(open, "host", "evil.example:9468", StatusCode::FORBIDDEN).await;
+    }
+}
+
 #[tokio::test]
 async fn another_sites_page_cannot_pause_windows() {
     let mut stage = stage();

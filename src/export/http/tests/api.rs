@@ -59,6 +59,17 @@ async fn the_api_tells_what_is_known() {
 }
 
 #[tokio::test]
+async fn a_little_load_is_told_as_exactly_as_a_lot() {
+    let mut snapshot = fabricated::snapshot(1, 1);
+    snapshot.groups[0].shards[0].cpu.rate = Some(Ratio(0.007_452_4));
+    let stage = stage();
+    stage.published.store(snapshot);
+    let (_, body) = stage.get("/api/v1/groups").await;
+    let document: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(document["groups"][0]["shards"][0]["signals"]["cpu"]["rate"], 0.007_452);
+}
+
+#[tokio::test]
 async fn a_groups_last_windows_are_a_report() {
     let mut snapshot = fabricated::snapshot(2, 3);
     snapshot.groups[0].shards[2].windows.last = None;

@@ -17,7 +17,7 @@ use super::security::Security;
 use super::*;
 use crate::export::fabricated;
 use crate::metrics::published::Published;
-use crate::model::{GroupId, GroupKey, Region};
+use crate::model::{GroupId, GroupKey, Ratio, Region};
 
 /// A server without sockets.
 struct Stage {
