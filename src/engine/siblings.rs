@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::clock::Clock;
-use super::hearing::{CLIENTS_LISTED_MAX, Hearing, Witness};
+use super::hearing::{CLIENTS_LISTED_MAX, Hearing, Listed, Witness};
 use crate::analysis::coverage::{NodeTraffic, coverage};
 use crate::analysis::info::Reading;
 use crate::analysis::keyspec::Commands;
@@ -18,7 +18,7 @@ use crate::analysis::witness::Words;
 use crate::metrics::snapshot::Sources;
 use crate::model::{Endpoint, OwnCost, Role};
 use crate::node::survey::Reach;
-use crate::node::{ClientLine, Link, LinkError, probe};
+use crate::node::{Link, LinkError, probe};
 
 /// A sibling that doesn't answer within this is done without; the guard waits for nobody else.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -88,7 +88,7 @@ impl Siblings {
         &mut self,
         observed: Observed<'_>,
         commands: &Arc<Commands>,
-        listed: Option<Vec<ClientLine>>,
+        listed: Option<Listed>,
     ) {
         self.commands = Arc::clone(commands);
         self.opening = self.counters(&observed).await;
