@@ -15,6 +15,21 @@ const ELIDED: &[u8] = b"?";
 
 /// The line in redis-cli's form with its command and its keys; `None` if it isn't one of MONITOR's. What was cut off at its end is left out.
 pub(super) fn elide(raw: &[u8], commands: &Commands, names: &mut Normaliser) -> Option<Vec<u8>> {
+    elided(raw, commands, |text, time, line| {
+        line.extend_from_slice(&key(text, time, names))
+    })
+}
+
+/// The same with keys as they are: all that is needed of a line to say later what it did to which keys.
+pub(super) fn without_values(raw: &[u8], commands: &Commands) -> Option<Vec<u8>> {
+    elided(raw, commands, |text, _, line| line.extend_from_slice(text))
+}
+
+fn elided(
+    raw: &[u8],
+    commands: &Commands,
+    mut write_key: impl FnMut(&[u8], Timestamp, &mut Vec<u8>),
+) -> Option<Vec<u8>> {
     let line = Line::parse(raw).ok()?;
     let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
     let raw = raw.strip_prefix(b"+").unwrap_or(raw);
@@ -33,7 +48,7 @@ pub(super) fn elide(raw: &[u8], commands: &Commands, names: &mut Normaliser) -> 
         match shown[place] {
             Shown::Not => elided.extend_from_slice(ELIDED),
             Shown::Command => elided.extend_from_slice(argument),
-            Shown::Key => elided.extend_from_slice(&key(argument, line.time, names)),
+            Shown::Key => write_key(argument, line.time, &mut elided),
         }
         elided.push(b'"');
     }

@@ -146,15 +146,25 @@ mod tests {
     use crate::node::{Accounts, Credentials, Dialer, LinkSettings};
 
     async fn link() -> Link {
-        let stage = Stage::new(Scenario::new(2).rate(PerSecond(100.0)), 3, Timestamp(1_795_219_200_000_000));
+        let stage = Stage::new(
+            Scenario::new(2).rate(PerSecond(100.0)),
+            3,
+            Timestamp(1_795_219_200_000_000),
+        );
         let endpoint = stage.endpoint(Place { shard: 0, member: 1 }).expect("a place").clone();
         let account = Accounts::default().of(&endpoint);
         let settings = LinkSettings {
             answer_timeout: Duration::from_secs(1),
         };
-        Link::open(&Dialer::Stage(stage), &endpoint, &Credentials::none(), &account, settings)
-            .await
-            .expect("it answers")
+        Link::open(
+            &Dialer::Stage(stage),
+            &endpoint,
+            &Credentials::none(),
+            &account,
+            settings,
+        )
+        .await
+        .expect("it answers")
     }
 
     #[tokio::test(start_paused = true)]

@@ -84,12 +84,7 @@ impl Siblings {
     }
 
     /// Reads everybody's counters, right before the window opens; the observed node's clients may have been listed already.
-    pub(super) async fn open(
-        &mut self,
-        observed: Observed<'_>,
-        commands: &Arc<Commands>,
-        listed: Option<Listed>,
-    ) {
+    pub(super) async fn open(&mut self, observed: Observed<'_>, commands: &Arc<Commands>, listed: Option<Listed>) {
         self.commands = Arc::clone(commands);
         self.opening = self.counters(&observed).await;
         self.hearing = Hearing::open(&self.witnesses(&observed, &self.opening), listed).await;

@@ -88,8 +88,7 @@ fn evidence<'a>(shard: &'a ShardSnapshot, circumstances: &'a Circumstances) -> S
         connections_per_second: circumstances.connections_per_second,
         slot_loads: &circumstances.slot_loads,
         // Where it is the node that was to be looked at, there was no window.
-        other_monitor: circumstances.other_monitor
-            || window.is_some_and(|window| window.stats.testimony.other_monitor),
+        other_monitor: circumstances.other_monitor || window.is_some_and(|window| window.stats.testimony.other_monitor),
         streamed: circumstances.streamed,
     }
 }

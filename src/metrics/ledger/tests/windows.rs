@@ -240,10 +240,7 @@ fn a_shard_without_a_window_says_why_until_it_has_one() {
 
 #[test]
 fn a_round_without_a_window_on_a_hot_shard_does_not_blame_what_an_earlier_one_saw() {
-    let busy = Load {
-        reads: 9_000,
-        ..STEADY
-    };
+    let busy = Load { reads: 9_000, ..STEADY };
     let mut world = World::new([
         ("a-1", primary(busy)),
         ("a-2", replica(REPLICA)),
@@ -276,9 +273,18 @@ fn a_round_without_a_window_on_a_hot_shard_does_not_blame_what_an_earlier_one_sa
     let told = |world: &World| {
         let report = world.snapshot().groups.remove(0).report.expect("a round has ended");
         let shards: Vec<_> = report.shards.iter().map(|shard| shard.shard.as_str()).collect();
-        let missing: Vec<_> = report.missing.iter().map(|one| format!("{}: {}", one.shard, one.reason)).collect();
+        let missing: Vec<_> = report
+            .missing
+            .iter()
+            .map(|one| format!("{}: {}", one.shard, one.reason))
+            .collect();
         let cause = report.diagnosis.first().map(|finding| finding.cause.kind());
-        format!("{} / {} / {}", shards.join(" "), missing.join(" "), cause.unwrap_or("-"))
+        format!(
+            "{} / {} / {}",
+            shards.join(" "),
+            missing.join(" "),
+            cause.unwrap_or("-")
+        )
     };
     let ended = Event::RoundEnded(world::key());
 
