@@ -51,7 +51,7 @@ fn times(settings: &Settings) -> Vec<Refused> {
             guards.standstill_max,
             Duration::from_millis(100),
         ),
-        (["archive", "retention"], archive.retention, Duration::from_secs(60)),
+        (["archive", "retention"], archive.retention, SECOND),
     ]
     .into_iter()
     .filter_map(too_short)
@@ -213,7 +213,7 @@ mod tests {
             "poll.slot_stats_interval=0s",
             "poll.slot_stats_interval is 0s; write at least 1s",
         );
-        check("archive.retention=0s", "archive.retention is 0s; write at least 1m");
+        check("archive.retention=0s", "archive.retention is 0s; write at least 1s");
     }
 
     #[test]
