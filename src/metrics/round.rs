@@ -90,6 +90,7 @@ fn evidence<'a>(shard: &'a ShardSnapshot, circumstances: &'a Circumstances) -> S
         // Where it is the node that was to be looked at, there was no window.
         other_monitor: circumstances.other_monitor || window.is_some_and(|window| window.stats.testimony.other_monitor),
         streamed: circumstances.streamed,
+        absence: window.is_none().then(|| unseen(shard)),
     }
 }
 

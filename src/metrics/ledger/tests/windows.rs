@@ -304,4 +304,9 @@ fn a_round_without_a_window_on_a_hot_shard_does_not_blame_what_an_earlier_one_sa
         world.ledger.apply(&event);
     }
     assert_eq!(told(&world), "b / a: memory is nearly full / unexplained");
+    let report = world.snapshot().groups.remove(0).report.expect("a round has ended");
+    let said = format!("{:?} {:?}", report.diagnosis[0].evidence, report.diagnosis[0].advice);
+    assert!(said.contains("(memory is nearly full)"), "{said}");
+    // A primary is not where to look because a replica's memory is full.
+    assert!(!said.contains("use-primary"), "{said}");
 }
