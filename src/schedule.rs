@@ -52,6 +52,29 @@ pub enum ScheduleError {
     Never(String),
 }
 
+/// So many moments of a cron expression are looked at for the shortest time between two.
+const MOMENTS_LOOKED_AT: usize = 500;
+
+impl Schedule {
+    /// The shortest time between two rounds.
+    pub fn shortest(&self) -> Duration {
+        let expression = match self {
+            Self::Every(span) => return *span,
+            Self::Cron(expression) => expression,
+        };
+        let parsed = CronParser::builder()
+            .seconds(Seconds::Required)
+            .build()
+            .parse(expression);
+        let moments = parsed
+            .iter()
+            .flat_map(|cron| cron.iter_after(chrono::DateTime::<Utc>::UNIX_EPOCH));
+        let moments: Vec<_> = moments.take(MOMENTS_LOOKED_AT).collect();
+        let gaps = moments.windows(2).filter_map(|pair| (pair[1] - pair[0]).to_std().ok());
+        gaps.min().unwrap_or(Duration::MAX)
+    }
+}
+
 impl FromStr for Schedule {
     type Err = ScheduleError;
 

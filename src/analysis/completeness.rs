@@ -12,6 +12,9 @@ const HIDDEN_CONTAINERS: [&str; 7] = ["ACL", "CLIENT", "CLUSTER", "CONFIG", "LAT
 /// Lines seen over lines there were; `None` if the counters can't tell (a reset in between).
 pub fn completeness(opening: &str, closing: &str, commands: &Commands, lines: u64) -> Option<Ratio> {
     let (before, after) = (Reading::parse(opening), Reading::parse(closing));
+    if was_reset(&before, &after) {
+        return None;
+    }
     let executed = after.commands_processed?.checked_sub(before.commands_processed?)?;
     let hidden = hidden_calls(&after, commands)?.checked_sub(hidden_calls(&before, commands)?)?;
     // The opening INFO is counted after it was answered, and has no line: MONITOR began behind it.
@@ -20,6 +23,13 @@ pub fn completeness(opening: &str, closing: &str, commands: &Commands, lines: u6
         return (lines == 0).then_some(Ratio(1.0));
     }
     Ratio::of(lines, expected)
+}
+
+/// All counters are reset at once, and some that stood high are lower by the end, however much has been counted since.
+fn was_reset(before: &Reading, after: &Reading) -> bool {
+    let calls = |reading: &Reading, name: &str| Some(reading.commands.as_ref()?.get(name)?.calls);
+    let mut known = before.commands.iter().flatten();
+    known.any(|(name, count)| calls(after, name).unwrap_or_default() < count.calls)
 }
 
 /// Calls of commands that MONITOR never shows.
@@ -86,5 +96,7 @@ mod tests {
     fn counters_that_went_back_can_not_tell() {
         check("100 get=50", "12 get=5", 5, None);
         check("10 client|list=5", "20 client|list=2", 5, None);
+        // More has been counted since the reset than before it.
+        check("10 get=5 set=3", "102 get=95 info=1 monitor=1", 100, None);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::line::first_key;
 use crate::analysis::keyspec::{Commands, Walk};
 use crate::analysis::line::{Head, Line};
 use crate::analysis::pattern::Normaliser;
@@ -15,29 +16,56 @@ const ELIDED: &[u8] = b"?";
 
 /// The line in redis-cli's form with its command and its keys; `None` if it isn't one of MONITOR's. What was cut off at its end is left out.
 pub(super) fn elide(raw: &[u8], commands: &Commands, names: &mut Normaliser) -> Option<Vec<u8>> {
+    with_arguments(raw, |line, arguments| {
+        let shown = shown(arguments, commands);
+        let text = |(place, argument)| match shown[place] {
+            Shown::Not => ELIDED.into(),
+            Shown::Command => Cow::Borrowed(argument),
+            Shown::Key => key(argument, line.time, names),
+        };
+        arguments.iter().copied().enumerate().map(text).collect()
+    })
+}
+
+/// All that is needed of a line to say later what it did to which key first: its arguments up to that key, and how many follow.
+pub(super) fn without_values(raw: &[u8], commands: &Commands) -> Option<Vec<u8>> {
+    with_arguments(raw, |line, arguments| {
+        let command = commands.resolve(arguments.iter().copied()).map(|id| commands.get(id));
+        let key = command.and_then(|command| first_key(line.arguments.clone(), &command.keys));
+        // Which command a container's is stands in the argument after it.
+        let is_part = command.is_some_and(|command| command.name.contains('|'));
+        let last = key.map_or(usize::from(is_part), |(place, _)| place);
+        let text = |(place, argument)| match place <= last {
+            true => Cow::Borrowed(argument),
+            false => ELIDED.into(),
+        };
+        arguments.iter().copied().enumerate().map(text).collect()
+    })
+}
+
+/// The line with other arguments; `None` if it isn't one of MONITOR's, or has none.
+fn with_arguments<'raw>(
+    raw: &'raw [u8],
+    change: impl FnOnce(&Line<'raw>, &[&'raw [u8]]) -> Vec<Cow<'raw, [u8]>>,
+) -> Option<Vec<u8>> {
     let line = Line::parse(raw).ok()?;
     let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
     let raw = raw.strip_prefix(b"+").unwrap_or(raw);
     let head = Head::read(raw, 0, raw.len()).ok()?;
-    let arguments: Vec<&[u8]> = line.arguments.map_while(Result::ok).collect();
-    let shown = shown(&arguments, commands);
+    let arguments: Vec<&[u8]> = line.arguments.clone().map_while(Result::ok).collect();
     if arguments.is_empty() {
         return None;
     }
-    let mut elided = raw[..head.command - 1].to_vec();
-    for (place, argument) in arguments.iter().enumerate() {
+    let mut changed = raw[..head.command - 1].to_vec();
+    for (place, argument) in change(&line, &arguments).iter().enumerate() {
         if place > 0 {
-            elided.push(b' ');
+            changed.push(b' ');
         }
-        elided.push(b'"');
-        match shown[place] {
-            Shown::Not => elided.extend_from_slice(ELIDED),
-            Shown::Command => elided.extend_from_slice(argument),
-            Shown::Key => elided.extend_from_slice(&key(argument, line.time, names)),
-        }
-        elided.push(b'"');
+        changed.push(b'"');
+        changed.extend_from_slice(argument);
+        changed.push(b'"');
     }
-    Some(elided)
+    Some(changed)
 }
 
 /// What an argument is, and so whether it is shown.
@@ -82,8 +110,12 @@ fn shown(arguments: &[&[u8]], commands: &Commands) -> Vec<Shown> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::line::Reader;
     use super::*;
     use crate::analysis::pattern::PatternSettings;
+    use crate::analysis::tally::Upkeep;
     use crate::analysis::veil::Veil;
 
     fn names(names: KeyNames) -> Normaliser {
@@ -145,6 +177,29 @@ mod tests {
                 None,
                 "{line}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_without_values_is_kept_as_the_line_would_be(
+            command in "get|SET|mset|EVAL|object|XREAD|XREADGROUP|SORT|MIGRATE|ZUNION|BLPOP|BITOP|LMPOP|PING|nothing|[ -~]{0,3}",
+            arguments in proptest::collection::vec("STREAMS|KEYS|STORE|GROUP|encoding|[0-3]|[ -~]{0,9}", 0..8),
+            source in "10\\.0\\.0\\.9:35656|lua|\\[::1\\]:7|unix:/a b\\]|[ -~]{0,9}",
+            end in "\r|",
+            cut in 0..40_usize,
+        ) {
+            let mut line = format!("1795202082.056681 [0 {source}]");
+            for argument in std::iter::once(&command).chain(&arguments) {
+                line += &format!(" \"{}\"", argument.replace('\\', "\\\\").replace('"', "\\\""));
+            }
+            line.truncate(line.len().saturating_sub(cut));
+            line += &end;
+            if let Some(bare) = without_values(line.as_bytes(), &Commands::builtin()) {
+                let (commands, upkeep) = (Commands::builtin(), Upkeep::default());
+                let reader = || Reader::new(&commands, &upkeep, names(KeyNames::Plain), false);
+                prop_assert_eq!(reader().read(&bare), reader().read(line.as_bytes()), "{}", String::from_utf8_lossy(&bare));
+            }
         }
     }
 }

@@ -92,7 +92,7 @@ impl<'drawn> Reader<'drawn> {
         let (host, port) = address(line.printed_source, line.source);
         let (known, command) = self.command(printed, &arguments);
         let key = known.and_then(|id| first_key(arguments.clone(), &self.table.get(id).keys));
-        let key = key.map(|key| {
+        let key = key.map(|(_, key)| {
             let text = &key[..key.len().min(KEY_MAX)];
             let pattern = self.patterns.classify(text, line.time);
             Key { text, pattern }
@@ -156,17 +156,18 @@ fn address<'line>(printed: &'line [u8], source: Source<'line>) -> (&'line [u8], 
     (host, port.and_then(|port| port.parse().ok()))
 }
 
-fn first_key<'line>(arguments: Arguments<'line>, keys: &Keys) -> Option<&'line [u8]> {
-    let mut arguments = arguments.map_while(Result::ok);
+/// The first key, and which argument it is.
+pub(super) fn first_key<'line>(arguments: Arguments<'line>, keys: &Keys) -> Option<(usize, &'line [u8])> {
+    let mut arguments = arguments.map_while(Result::ok).enumerate();
     if let Some(place) = keys.first_place() {
         return arguments.nth(place as usize);
     }
     let mut walk = Walk::new(keys);
     let mut first = None;
-    for argument in arguments.skip(1) {
+    for (place, argument) in arguments.skip(1) {
         walk.argument(
             argument,
-            || argument,
+            || (place, argument),
             |key| {
                 first.get_or_insert(key);
             },

@@ -1,7 +1,7 @@
 //! An even sample of a stream's lines, drawn while it flows by: at most so many, each line as likely as any other.
 //!
 //! Pure: bytes in, lines out. Once the sample is full, lines that won't be drawn are only counted, so a stream costs little more than
-//! looking for line ends. It refuses to know what a line means.
+//! looking for line ends. What a line means it refuses to know: that it can do without its values is [`super::elision`]'s to say.
 //!
 //! ```
 //! use std::num::NonZeroUsize;
@@ -15,8 +15,12 @@
 //! ```
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter};
+
+use super::elision::without_values;
+use crate::analysis::keyspec::Commands;
 
 /// Draws lines from a stream, each with the same chance (Li's reservoir, which computes how many lines to let pass).
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub struct Sampler {
     lines_max: usize,
     line_bytes_max: usize,
     bytes_max: usize,
+    /// What tells keys from values, where values aren't kept.
+    commands: Option<Arc<Commands>>,
     /// Of the lines that are kept.
     bytes: usize,
     chance: Chance,
@@ -52,6 +58,7 @@ impl Sampler {
             lines_max: lines_max.get(),
             line_bytes_max,
             bytes_max: usize::MAX,
+            commands: None,
             bytes: 0,
             chance: Chance(seed),
             lines: Vec::new(),
@@ -66,6 +73,15 @@ impl Sampler {
     #[must_use]
     pub fn bounded(self, bytes_max: usize) -> Self {
         Self { bytes_max, ..self }
+    }
+
+    /// Keeps of each line no more than its command and its keys: lines wait in memory until their window is written.
+    #[must_use]
+    pub fn without_values(self, commands: Arc<Commands>) -> Self {
+        Self {
+            commands: Some(commands),
+            ..self
+        }
     }
 
     /// Takes the next bytes of the stream.
@@ -106,7 +122,11 @@ impl Sampler {
         let room = self.line_bytes_max.saturating_sub(self.begun.len());
         self.begun.extend_from_slice(&piece[..piece.len().min(room)]);
         let Some(end) = end else { return &[] };
-        let line = self.begun.as_slice().into();
+        let elided = self
+            .commands
+            .as_ref()
+            .and_then(|commands| without_values(&self.begun, commands));
+        let line = elided.map_or_else(|| self.begun.as_slice().into(), Vec::into_boxed_slice);
         self.begun.clear();
         self.keep(line);
         &bytes[end + 1..]
@@ -217,6 +237,23 @@ mod tests {
         let spread = 5.0 * mean.sqrt();
         let is_even = |count: &u32| (f64::from(*count) - mean).abs() < spread;
         assert!(drawn[10..].iter().all(is_even), "{mean} ± {spread}: {drawn:?}");
+    }
+
+    #[test]
+    fn values_that_are_not_kept_take_no_memory() {
+        let head = r#"1795202082.056681 [0 10.0.0.9:35656]"#;
+        let stream = format!(
+            "{head} \"SET\" \"user:1\" \"{}\"\r\n{head} \"GET\" \"user:2\"\r\nOK\r\n",
+            "x".repeat(900)
+        );
+        let mut sampler = Sampler::new(NonZeroUsize::MAX, 1024, 7).without_values(Commands::builtin());
+        sampler.feed(stream.as_bytes());
+        let lines = sampler.finish().lines;
+        let shown: Vec<_> = lines
+            .iter()
+            .map(|line| String::from_utf8_lossy(line).replace(head, ""))
+            .collect();
+        assert_eq!(shown, [r#" "SET" "user:1" "?""#, r#" "GET" "user:2""#, "OK\r"]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::sample::Sampler;
 use super::settings::{ArchiveSettings, Record};
 use super::store::{Drawn, Kept, Reading, Store};
 use super::trouble::ArchiveError;
+use crate::analysis::keyspec::Commands;
 use crate::analysis::window::ClosedWindow;
 use crate::metrics::archived::ArchiveTotals;
 use crate::metrics::snapshot::ArchiveSnapshot;
@@ -34,7 +35,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long the end may take to bring the file below its limits.
 const TIDY_AT_END: Duration = Duration::from_secs(2);
 
-/// Bytes of a line that are kept: enough for the head and a long key.
+/// Bytes of a line that are looked at: enough for the head and a long key.
 const KEYS_BYTES_MAX: usize = 1024;
 /// What the lines of one window may take, until they are written.
 const SAMPLE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -100,15 +101,15 @@ impl Archive {
         Ok(Some((archive, ArchiveThread { thread, totals })))
     }
 
-    /// Draws the lines of one window; `None` if only counts are kept.
-    pub fn sampler(&self) -> Option<Sampler> {
-        let line_bytes_max = match self.settings.record {
-            Record::Off => return None,
-            Record::Keys => KEYS_BYTES_MAX,
-            Record::Full => FULL_BYTES_MAX,
-        };
+    /// Draws the lines of one window on a node that knows these commands; `None` if only counts are kept.
+    pub fn sampler(&self, commands: &Arc<Commands>) -> Option<Sampler> {
         let lines_max = self.settings.rows_per_window_max;
-        Some(Sampler::new(lines_max, line_bytes_max, self.seed).bounded(SAMPLE_BYTES_MAX))
+        let of = |line_bytes_max| Sampler::new(lines_max, line_bytes_max, self.seed).bounded(SAMPLE_BYTES_MAX);
+        match self.settings.record {
+            Record::Off => None,
+            Record::Keys => Some(of(KEYS_BYTES_MAX).without_values(Arc::clone(commands))),
+            Record::Full => Some(of(FULL_BYTES_MAX)),
+        }
     }
 
     /// Hands in a window. It never waits: if too many wait already, this one is dropped and counted.

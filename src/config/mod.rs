@@ -9,6 +9,7 @@ mod log;
 mod manual;
 mod privacy;
 mod problem;
+mod ranges;
 mod reading;
 mod seed;
 

@@ -10,13 +10,12 @@ use serde::de::DeserializeOwned;
 use super::groups::GroupSettings;
 use super::layer::{find, section_of};
 use super::problem::{Place, Problem, refusal};
+use super::ranges;
 use super::{Settings, defaults, plain_values};
 use crate::analysis::veil::KeyNames;
 use crate::archive::Record;
 use crate::model::GroupKey;
-use crate::model::written::show_duration;
 use crate::node::{AuthSettings, Network, Pace, TlsSettings};
-use crate::schedule::Schedule;
 
 /// Values becoming settings, with what was wrong on the way.
 pub(super) struct Reading<'a> {
@@ -89,7 +88,7 @@ impl Reading<'_> {
         let settings: Settings = self.read(Value::from(values), &[], &below)?;
         self.check_auth(&settings.auth, &[]);
         self.check_tls(&settings.tls, &[]);
-        self.check_times(&settings);
+        self.check_ranges(&settings);
         self.check_privacy(&settings);
         Some(settings)
     }
@@ -151,32 +150,9 @@ impl Reading<'_> {
         }
     }
 
-    fn check_times(&mut self, settings: &Settings) {
-        const SHORTEST: Duration = Duration::from_secs(1);
-        let (poll, monitor) = (&settings.poll, &settings.monitor);
-        for (section, key, span) in [
-            ("poll", "interval", poll.interval),
-            ("poll", "timeout", poll.timeout),
-            ("monitor", "window", monitor.window),
-        ] {
-            if span < SHORTEST {
-                let text = format!(
-                    "{section}.{key} is {}; write at least {}",
-                    show_duration(span),
-                    show_duration(SHORTEST)
-                );
-                self.refuse(&[section.to_owned(), key.to_owned()], text);
-            }
-        }
-        if let Schedule::Every(span) = monitor.schedule
-            && monitor.window >= span
-        {
-            let text = format!(
-                "monitor.window of {} never ends before the next round, {}; write a shorter window: it is the exception in a node's life",
-                show_duration(monitor.window),
-                monitor.schedule,
-            );
-            self.refuse(&["monitor".to_owned(), "window".to_owned()], text);
+    fn check_ranges(&mut self, settings: &Settings) {
+        for (path, text) in ranges::refused(settings) {
+            self.refuse(&path.map(str::to_owned), text);
         }
     }
 

@@ -9,7 +9,7 @@ use tracing::{debug, info};
 use super::clock::Clock;
 use super::eye::Eye;
 use super::guard::History;
-use super::hearing::CLIENTS_LISTED_MAX;
+use super::hearing::{CLIENTS_LISTED_MAX, Listed};
 use super::poller::Watched;
 use super::precheck::{Candidate, Granted, Refusal, Shortened, admit};
 use super::progress::Progress;
@@ -19,7 +19,7 @@ use super::siblings::{Observed, Siblings};
 use super::warden::Warden;
 use crate::analysis::info::Reading;
 use crate::analysis::keyspec::Commands;
-use crate::node::{ClientLine, CommandTables, Link, LinkError, ServerLimit};
+use crate::node::{CommandTables, Link, LinkError, ServerLimit};
 
 /// Between the two looks before a window: long enough for rates, short enough for a round.
 const FIRST_SPAN: Duration = Duration::from_millis(500);
@@ -89,8 +89,7 @@ pub async fn ask(
         false => Vec::new(),
     };
     let clients = list_clients(&link, &before.reading).await?;
-    let monitor = clients.iter().flatten().find(|client| client.monitors());
-    let other_monitor = monitor.map(|client| client.address.clone());
+    let other_monitor = clients.as_ref().and_then(Listed::monitor).map(str::to_owned);
     let commands = tables.of(&link, before.reading.engine.as_ref()).await?;
     let commands = commands.unwrap_or_else(Commands::builtin);
     rest.await;
@@ -134,11 +133,12 @@ pub async fn ask(
 }
 
 /// All clients, if there are few.
-async fn list_clients(link: &Link, reading: &Reading) -> Result<Option<Vec<ClientLine>>, LinkError> {
+async fn list_clients(link: &Link, reading: &Reading) -> Result<Option<Listed>, LinkError> {
     if reading.connected_clients.is_none_or(|count| count > CLIENTS_LISTED_MAX) {
         return Ok(None);
     }
-    link.client_list().await.map(Some)
+    let lines = link.client_list().await?;
+    Ok(Some(Listed::now(lines)))
 }
 
 fn tell_limit(plan: &WindowPlan, limit: ServerLimit, granted: Granted) {

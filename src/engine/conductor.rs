@@ -106,7 +106,9 @@ impl Conductor {
     pub fn configure(&mut self, ledger: LedgerSettings, monitor: &MonitorSettings, on_hot: OnHot) -> Vec<Action> {
         self.ledger.configure(ledger);
         self.hot.configure(on_hot);
-        open(self.rounds.configure(monitor.clone()))
+        let (next, given_up) = self.rounds.configure(monitor.clone());
+        self.give_up(&given_up);
+        open(next)
     }
 
     /// What is known now.
@@ -226,15 +228,20 @@ impl Conductor {
     fn pause(&mut self, paused: bool) -> Vec<Action> {
         self.ledger.apply(&Event::Paused(paused));
         let waited = self.rounds.pause(paused);
-        for plan in &waited {
-            self.ledger.apply(&skipped(&plan.group, &plan.shard, Skip::Paused));
+        self.give_up(&waited);
+        if paused { vec![Action::CloseWindows] } else { Vec::new() }
+    }
+
+    /// Windows that waited are not opened.
+    fn give_up(&mut self, waited: &[(WindowPlan, Skip)]) {
+        for (plan, skip) in waited {
+            self.ledger.apply(&skipped(&plan.group, &plan.shard, *skip));
         }
         // A group whose windows all waited for others' room has no window left that would end its round.
-        let groups: BTreeSet<&GroupKey> = waited.iter().map(|plan| &plan.group).collect();
+        let groups: BTreeSet<&GroupKey> = waited.iter().map(|(plan, _)| &plan.group).collect();
         for group in groups.into_iter().filter(|group| !self.rounds.is_running(group)) {
             self.ledger.apply(&Event::RoundEnded(group.clone()));
         }
-        if paused { vec![Action::CloseWindows] } else { Vec::new() }
     }
 
     fn tick(&mut self, at: Timestamp) -> Vec<Action> {

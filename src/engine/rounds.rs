@@ -117,10 +117,10 @@ impl Rounds {
     }
 
     /// Stops or allows rounds. What waited is given up; closing the open windows is the caller's.
-    pub fn pause(&mut self, paused: bool) -> Vec<WindowPlan> {
+    pub fn pause(&mut self, paused: bool) -> Vec<(WindowPlan, Skip)> {
         self.paused = paused;
         if paused {
-            self.waiting.drain(..).collect()
+            self.waiting.drain(..).map(|plan| (plan, Skip::Paused)).collect()
         } else {
             Vec::new()
         }
@@ -136,10 +136,17 @@ impl Rounds {
         self.paused
     }
 
-    /// Takes new settings for the windows to come; some of those that wait may find room now.
-    pub fn configure(&mut self, settings: MonitorSettings) -> Vec<WindowPlan> {
+    /// Takes new settings for the windows to come; some of those that wait may find room now. What waits and isn't wanted any more, or not
+    /// on that node, is given up.
+    pub fn configure(&mut self, settings: MonitorSettings) -> (Vec<WindowPlan>, Vec<(WindowPlan, Skip)>) {
+        let unwanted = match () {
+            () if !settings.enabled => Some(Skip::Disabled),
+            () if settings.nodes != self.settings.nodes => Some(Skip::Paused),
+            () => None,
+        };
         self.settings = settings;
-        self.fill()
+        let given_up = unwanted.map(|skip| self.waiting.drain(..).map(|plan| (plan, skip)).collect());
+        (self.fill(), given_up.unwrap_or_default())
     }
 
     /// Forgets the groups that are gone; their open windows end by themselves.
@@ -172,7 +179,41 @@ impl Rounds {
 
 #[cfg(test)]
 mod tests {
+    use super::super::round::tests::{group, settings};
+    use super::super::settings::NodeChoice;
     use super::*;
+
+    /// A round over three shards, of which one has room at a time, and other settings in the middle of it: what is given up by them, and how
+    /// many windows open afterwards.
+    fn check_change(change: fn(&mut MonitorSettings), given_up: &[Skip], opened: usize) {
+        let mut three = group("a primary, b replica");
+        for name in ["0002", "0003"] {
+            let mut shard = three.shards[0].clone();
+            shard.id = name.into();
+            three.shards.push(shard);
+        }
+        let mut changed = settings(NodeChoice::Replica);
+        let mut rounds = Rounds::new(changed.clone());
+        let mut open = rounds.begin(&three, Timestamp(0)).open;
+        change(&mut changed);
+        let (next, left) = rounds.configure(changed);
+        let skips: Vec<Skip> = left.into_iter().map(|(_, skip)| skip).collect();
+        assert_eq!((open.len(), next.len(), &*skips), (1, 0, given_up));
+        let mut after = 0;
+        while let Some(plan) = open.pop() {
+            let next = rounds.ended(&plan.group, &plan.shard);
+            after += next.len();
+            open.extend(next);
+        }
+        assert_eq!((after, rounds.is_running(&three.key)), (opened, false));
+    }
+
+    #[test]
+    fn windows_that_wait_are_not_opened_once_nobody_wants_them() {
+        check_change(|_| {}, &[], 2);
+        check_change(|monitor| monitor.enabled = false, &[Skip::Disabled; 2], 0);
+        check_change(|monitor| monitor.nodes = NodeChoice::Primary, &[Skip::Paused; 2], 0);
+    }
 
     fn check(begun: bool, left_out: &[(&str, Skip)], expected: &str) {
         let ordered = Ordered {

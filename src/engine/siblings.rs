@@ -1,6 +1,7 @@
 //! The other nodes of an observed node's shard: where their primary's stream is, and what they did while the window was open.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -8,7 +9,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::clock::Clock;
-use super::hearing::{CLIENTS_LISTED_MAX, Hearing, Witness};
+use super::hearing::{CLIENTS_LISTED_MAX, Hearing, Listed, Witness};
 use crate::analysis::coverage::{NodeTraffic, coverage};
 use crate::analysis::info::Reading;
 use crate::analysis::keyspec::Commands;
@@ -18,10 +19,16 @@ use crate::analysis::witness::Words;
 use crate::metrics::snapshot::Sources;
 use crate::model::{Endpoint, OwnCost, Role};
 use crate::node::survey::Reach;
-use crate::node::{ClientLine, Link, LinkError, probe};
+use crate::node::{Link, LinkError, probe};
 
 /// A sibling that doesn't answer within this is done without; the guard waits for nobody else.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A primary that was silent so often running is asked at few looks only: a guard that waits for it at each looks too seldom.
+const SILENT_OFTEN: u32 = 2;
+
+/// One look in so many.
+const ASKED_AGAIN: u32 = 10;
 
 /// Another node of the shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +52,8 @@ pub(super) struct Observed<'a> {
 #[derive(Debug)]
 pub(super) struct Siblings {
     nodes: Vec<(Sibling, Option<Link>)>,
+    /// How often running the primary hasn't told where its stream is.
+    silent: AtomicU32,
     /// The observed node's counters and then everybody's, from when the window opened.
     opening: Vec<Option<Counters>>,
     hearing: Hearing,
@@ -69,6 +78,7 @@ impl Siblings {
         let nodes = join_all(connected).await;
         Self {
             nodes,
+            silent: AtomicU32::new(0),
             opening: Vec::new(),
             hearing: Hearing::default(),
             other_monitor: None,
@@ -79,17 +89,18 @@ impl Siblings {
     /// Where the primary's stream is; `None` if it doesn't tell.
     pub(super) async fn primary_offset(&self) -> Option<u64> {
         let (primary, link) = self.nodes.iter().find(|(node, _)| node.role == Role::Primary)?;
-        let info = heard(&primary.endpoint, link.as_ref()?.info(&["replication"])).await?;
+        let link = link.as_ref()?;
+        let silent = self.silent.fetch_add(1, Ordering::Relaxed);
+        if silent >= SILENT_OFTEN && !silent.is_multiple_of(ASKED_AGAIN) {
+            return None;
+        }
+        let info = heard(&primary.endpoint, link.info(&["replication"])).await?;
+        self.silent.store(0, Ordering::Relaxed);
         Reading::parse(&info).replication.primary_offset
     }
 
     /// Reads everybody's counters, right before the window opens; the observed node's clients may have been listed already.
-    pub(super) async fn open(
-        &mut self,
-        observed: Observed<'_>,
-        commands: &Arc<Commands>,
-        listed: Option<Vec<ClientLine>>,
-    ) {
+    pub(super) async fn open(&mut self, observed: Observed<'_>, commands: &Arc<Commands>, listed: Option<Listed>) {
         self.commands = Arc::clone(commands);
         self.opening = self.counters(&observed).await;
         self.hearing = Hearing::open(&self.witnesses(&observed, &self.opening), listed).await;
@@ -202,6 +213,57 @@ pub(super) async fn heard<Answer>(
         Err(_elapsed) => {
             debug!(%endpoint, "a node of the shard does not answer the guard in time");
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::model::{PerSecond, Timestamp};
+    use crate::node::simulated::{Act, Place, Plot, Scenario, Stage};
+    use crate::node::{Accounts, Credentials, Dialer, LinkSettings};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guard_does_not_wait_for_a_silent_primary_at_each_look() {
+        let primary = Place { shard: 0, member: 0 };
+        let hangs = Act::new(Plot::Hang(primary))
+            .starting(Duration::from_secs(5))
+            .until(Duration::from_secs(20));
+        let scenario = Scenario::new(2).rate(PerSecond(100.0)).with(hangs);
+        let stage = Stage::new(scenario, 3, Timestamp(1_795_219_200_000_000));
+        let sibling = Sibling {
+            endpoint: stage.endpoint(primary).expect("a place").clone(),
+            role: Role::Primary,
+            sources: Sources::default(),
+        };
+        let reach = Reach {
+            dialer: Dialer::Stage(stage),
+            credentials: Credentials::none(),
+            accounts: Accounts::default(),
+            settings: LinkSettings {
+                answer_timeout: Duration::from_secs(5),
+            },
+            parameters: None,
+        };
+        let siblings = Siblings::connect(&reach, &[sibling]).await;
+        assert!(siblings.primary_offset().await.is_some());
+
+        sleep(Duration::from_secs(6)).await;
+        let hung = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(siblings.primary_offset().await, None);
+        }
+        let waited = hung.elapsed();
+        assert!(waited <= 2 * PATIENCE, "{waited:?}");
+
+        sleep(Duration::from_secs(15)).await;
+        let mut looks = 0;
+        while siblings.primary_offset().await.is_none() {
+            looks += 1;
+            assert!(looks <= ASKED_AGAIN, "it is asked again");
         }
     }
 }

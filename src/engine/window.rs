@@ -169,7 +169,10 @@ pub async fn open(
     Ok(OpenWindow {
         intake: Intake {
             tally,
-            sampler: reading.archive.as_ref().and_then(Archive::sampler),
+            sampler: reading
+                .archive
+                .as_ref()
+                .and_then(|archive| archive.sampler(&admission.commands)),
             raw: reading
                 .raw_logs
                 .as_ref()

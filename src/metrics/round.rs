@@ -9,6 +9,7 @@ use super::snapshot::{GroupSnapshot, ShardSnapshot, SignalSnapshot};
 use crate::analysis::diagnosis::{CommandCost, Seen, ShardEvidence, Streamed, diagnose};
 use crate::analysis::report::{Missing, Observation, Report, ReportSettings, SignalFigures, SignalReading, Source};
 use crate::analysis::slot_stats::SlotLoad;
+use crate::analysis::window::ClosedWindow;
 use crate::model::ShardId;
 
 /// What the nodes' counters tell about a shard's last minute beyond its signals.
@@ -24,6 +25,8 @@ pub struct Circumstances {
     pub other_monitor: bool,
     /// What such a stream of its busiest node is made of.
     pub streamed: Option<Streamed>,
+    /// Whether its last window is an earlier round's: that tells nothing of this one.
+    pub window_is_past: bool,
 }
 
 /// The report of a group, compared with the one before.
@@ -32,10 +35,12 @@ pub fn report(
     circumstances: &BTreeMap<ShardId, Circumstances>,
     previous: Option<&Report>,
 ) -> Report {
+    let none = Circumstances::default();
+    let around = |shard: &ShardSnapshot| circumstances.get(&shard.id).unwrap_or(&none);
     let mut observations = Vec::new();
     let mut missing = Vec::new();
     for shard in &group.shards {
-        match shard.windows.last.as_deref() {
+        match window(shard, around(shard)) {
             Some(window) => observations.push(Observation {
                 slots: shard.owned.clone(),
                 ..Observation::of_window(window, Some(figures(shard)))
@@ -46,11 +51,10 @@ pub fn report(
             }),
         }
     }
-    let none = Circumstances::default();
     let evidence: Vec<ShardEvidence<'_>> = group
         .shards
         .iter()
-        .map(|shard| evidence(shard, circumstances.get(&shard.id).unwrap_or(&none)))
+        .map(|shard| evidence(shard, around(shard)))
         .collect();
     let previous = previous.map_or(&[][..], |report| &report.diagnosis);
     let settings = ReportSettings::default();
@@ -62,12 +66,18 @@ pub fn report(
     }
 }
 
+/// The round's window on the shard.
+fn window<'a>(shard: &'a ShardSnapshot, circumstances: &Circumstances) -> Option<&'a ClosedWindow> {
+    shard.windows.last.as_deref().filter(|_| !circumstances.window_is_past)
+}
+
 fn evidence<'a>(shard: &'a ShardSnapshot, circumstances: &'a Circumstances) -> ShardEvidence<'a> {
+    let window = window(shard, circumstances);
     ShardEvidence {
         shard: shard.id.clone(),
         slots: shard.slots,
         signals: figures(shard),
-        window: shard.windows.last.as_deref().map(|window| Seen {
+        window: window.map(|window| Seen {
             role: Some(window.role),
             duration: window.duration(),
             stats: &window.stats,
@@ -78,9 +88,9 @@ fn evidence<'a>(shard: &'a ShardSnapshot, circumstances: &'a Circumstances) -> S
         connections_per_second: circumstances.connections_per_second,
         slot_loads: &circumstances.slot_loads,
         // Where it is the node that was to be looked at, there was no window.
-        other_monitor: circumstances.other_monitor
-            || (shard.windows.last.as_deref()).is_some_and(|window| window.stats.testimony.other_monitor),
+        other_monitor: circumstances.other_monitor || window.is_some_and(|window| window.stats.testimony.other_monitor),
         streamed: circumstances.streamed,
+        absence: window.is_none().then(|| unseen(shard)),
     }
 }
 
@@ -106,6 +116,7 @@ fn unseen(shard: &ShardSnapshot) -> String {
     match &shard.windows.absence {
         _ if shard.windows.active > 0 => "its first window is open".to_owned(),
         Some(absence) => absence.to_string(),
+        None if shard.windows.last.is_some() => "this round had no window on it".to_owned(),
         None => "no window has been due yet; monitor.schedule says when one is".to_owned(),
     }
 }

@@ -1,8 +1,9 @@
 //! What would help against each cause.
 
+use super::comparison::Comparison;
 use super::finding::{Cause, Suspect};
 
-pub(super) fn of(suspect: &Suspect, resharding_helps: Option<bool>) -> Vec<String> {
+pub(super) fn of(compared: &Comparison<'_>, suspect: &Suspect, resharding_helps: Option<bool>) -> Vec<String> {
     let subject = suspect.subject.as_deref().unwrap_or_default();
     let mut advice = match suspect.cause {
         Cause::SingleKey => vec![
@@ -35,6 +36,9 @@ pub(super) fn of(suspect: &Suspect, resharding_helps: Option<bool>) -> Vec<Strin
         Cause::OtherMonitor => vec!["find who runs MONITOR (CLIENT LIST shows cmd=monitor) and close it (CLIENT KILL ID)".to_owned()],
         Cause::Pubsub => vec!["publish less or to fewer subscribers; with many shards use sharded channels (SPUBLISH)".to_owned()],
         Cause::SlotOwnership => vec!["move slots to the other shards: an online resharding that balances them needs no new shard".to_owned()],
+        Cause::Unexplained if compared.here.window.is_none() => vec![
+            "let a window look at this shard: what kept the last round from it stands in the evidence".to_owned(),
+        ],
         Cause::Unexplained if subject == "coverage" => vec![
             "let a window look at the node that serves this traffic: monitor.nodes = \"primary\" (--use-primary), if the primary can bear it".to_owned(),
         ],

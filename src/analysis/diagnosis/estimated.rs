@@ -243,6 +243,7 @@ mod tests {
             slot_loads: &[],
             other_monitor: false,
             streamed: None,
+            absence: None,
         };
         let shards = [shard("a", here), shard("b", elsewhere), shard("c", elsewhere)];
         let prospects = Prospects::default();

@@ -31,6 +31,8 @@ pub struct ShardEvidence<'a> {
     pub other_monitor: bool,
     /// What a MONITOR stream of its busiest node is made of; `None` where the nodes don't tell.
     pub streamed: Option<Streamed>,
+    /// Why no window looked at it, with what would help; `None` where one did, or nobody knows.
+    pub absence: Option<String>,
 }
 
 /// What a window saw, and how far it can be trusted.

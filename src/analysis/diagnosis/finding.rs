@@ -129,7 +129,7 @@ pub(super) fn written(compared: &Comparison<'_>, suspect: Suspect) -> Finding {
         share: suspect.share.map(rounded),
         confidence: Some(confidence(compared, &suspect)),
         evidence,
-        advice: advice::of(&suspect, outlook.helps),
+        advice: advice::of(compared, &suspect, outlook.helps),
         resharding_helps: outlook.helps,
         new_since_last_round: true,
         subject: suspect.subject,

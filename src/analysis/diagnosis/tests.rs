@@ -325,6 +325,7 @@ fn a_status_that_outlives_its_load_has_no_cause() {
         slot_loads: &[],
         other_monitor: false,
         streamed: None,
+        absence: None,
     };
     let found = |rate: f64| {
         let others = ["b", "c"].map(|name| shard(name, 160.0, Status::Normal));

@@ -14,7 +14,13 @@ const COVERAGE: &str = "coverage";
 /// `unexplained`, if there is no window or it saw too little.
 pub(super) fn too_little(compared: &Comparison<'_>) -> Option<Suspect> {
     let evidence = match compared.here.window {
-        None => "no window looked at this shard, so nothing can be said about what its load is made of".to_owned(),
+        None => {
+            let reason = compared.here.absence.as_ref().map(|reason| format!(" ({reason})"));
+            format!(
+                "no window looked at this shard, so nothing can be said about what its load is made of{}",
+                reason.unwrap_or_default()
+            )
+        }
         Some(_) => {
             let visible = visible(compared).filter(|part| *part < VISIBLE_MIN)?;
             format!(

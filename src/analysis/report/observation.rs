@@ -122,6 +122,7 @@ impl<'a> Observation<'a> {
             slot_loads: &[],
             other_monitor: false,
             streamed: None,
+            absence: None,
         }
     }
 

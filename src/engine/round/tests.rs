@@ -70,7 +70,8 @@ fn node(text: &str) -> NodeSnapshot {
     }
 }
 
-fn settings(nodes: NodeChoice) -> MonitorSettings {
+/// One window at a time.
+pub(in crate::engine) fn settings(nodes: NodeChoice) -> MonitorSettings {
     MonitorSettings {
         enabled: true,
         schedule: Schedule::Every(Duration::from_secs(300)),

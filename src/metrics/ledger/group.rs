@@ -133,6 +133,7 @@ impl GroupAccount {
             .map(|(id, shard)| (id.clone(), shard.circumstances()));
         let report = round::report(&self.snapshot(key), &circumstances.collect(), self.report.as_deref());
         self.report = Some(Arc::new(report));
+        self.shards.values_mut().for_each(|shard| shard.windows.round_ended());
     }
 
     pub(super) fn node_mut(&mut self, node: &NodeId) -> Option<&mut NodeAccount> {

@@ -155,6 +155,7 @@ impl ShardAccount {
             streamed: self.recent.streamed(),
             slot_loads: Arc::clone(&self.slot_loads),
             other_monitor: self.windows.skipped_last() == Some(OTHER_MONITOR),
+            window_is_past: self.windows.is_past(),
         }
     }
 

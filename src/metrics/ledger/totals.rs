@@ -51,7 +51,8 @@ impl Totals {
         known(&mut self.cpu, reading.cpu_main_thread);
     }
 
-    /// Adds so much of the deltas; while a window of ours is open, no more than `output_max` went to clients.
+    /// Adds so much of the deltas; while a window of ours is open, no more than `output_max` went to clients. What should not happen at all
+    /// is added whole: it happens when a node doesn't answer, and a part of one is none.
     pub(super) fn add(&mut self, deltas: &Deltas, credit: Credit, output_max: Option<Bytes>) {
         let output = deltas
             .output
@@ -62,17 +63,17 @@ impl Totals {
         credit.add_bytes(&mut totals.replication_output_bytes, deltas.replication_output);
         credit.add_bytes(&mut totals.input_bytes, deltas.input);
         credit.add(&mut totals.connections_received, deltas.connections_received);
-        credit.add(&mut totals.connections_rejected, deltas.connections_rejected);
+        Credit::ALL.add(&mut totals.connections_rejected, deltas.connections_rejected);
         credit.add(&mut totals.keyspace_hits, deltas.keyspace_hits);
         credit.add(&mut totals.keyspace_misses, deltas.keyspace_misses);
-        credit.add(&mut totals.evicted_keys, deltas.evicted_keys);
+        Credit::ALL.add(&mut totals.evicted_keys, deltas.evicted_keys);
         credit.add(&mut totals.expired_keys, deltas.expired_keys);
-        credit.add(&mut totals.full_syncs, deltas.full_syncs);
+        Credit::ALL.add(&mut totals.full_syncs, deltas.full_syncs);
         if let Some(time) = deltas.cpu {
             *self.cpu.get_or_insert_default() += credit.of_time(time);
         }
         for (error, count) in &deltas.errors {
-            self.errors.add(error, credit.of(*count));
+            self.errors.add(error, *count);
         }
     }
 
@@ -90,6 +91,8 @@ impl Totals {
 pub(super) struct Credit(pub(super) f64);
 
 impl Credit {
+    const ALL: Self = Self(1.0);
+
     pub(super) fn of(self, count: u64) -> u64 {
         if self.0 >= 1.0 {
             count
@@ -112,5 +115,37 @@ impl Credit {
         if let Some(delta) = delta {
             *total.get_or_insert_default() += Bytes(self.of(delta.0));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_should_not_happen_counts_whole_though_polls_failed_meanwhile() {
+        let mut totals = Totals::new(8);
+        let deltas = Deltas {
+            commands: Some(900),
+            connections_rejected: Some(1),
+            evicted_keys: Some(2),
+            full_syncs: Some(1),
+            errors: [("OOM".into(), 3)].into(),
+            ..Deltas::default()
+        };
+        totals.add(&deltas, Credit(1.0 / 3.0), None);
+        let snapshot = totals.snapshot();
+        let NodeTotals {
+            commands,
+            connections_rejected,
+            evicted_keys,
+            full_syncs,
+            ..
+        } = snapshot;
+        assert_eq!(
+            (commands, connections_rejected, evicted_keys, full_syncs),
+            (Some(300), Some(1), Some(2), Some(1))
+        );
+        assert_eq!(snapshot.errors["OOM"], 3);
     }
 }

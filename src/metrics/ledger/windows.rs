@@ -22,6 +22,8 @@ pub(super) struct WindowAccount {
     frequent: BTreeSet<Arc<str>>,
     /// Why the last round had no window here.
     skipped_last: Option<&'static str>,
+    /// Whether a round that is over has had the last window.
+    is_past: bool,
 }
 
 impl WindowAccount {
@@ -34,6 +36,7 @@ impl WindowAccount {
             output: CappedTotals::new(limits.patterns_max),
             frequent: BTreeSet::new(),
             skipped_last: None,
+            is_past: false,
         }
     }
 
@@ -58,7 +61,18 @@ impl WindowAccount {
         self.skipped_last
     }
 
+    /// The round is over that the windows so far belong to.
+    pub(super) fn round_ended(&mut self) {
+        self.is_past = true;
+    }
+
+    /// Whether the last window is an earlier round's.
+    pub(super) fn is_past(&self) -> bool {
+        self.is_past
+    }
+
     pub(super) fn closed(&mut self, window: &Arc<ClosedWindow>) {
+        self.is_past = false;
         self.skipped_last = None;
         self.totals.absence = None;
         let stats = &window.stats;

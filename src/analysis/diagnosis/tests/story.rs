@@ -348,6 +348,7 @@ pub(super) fn told(story: &str, previous: &[Finding], counted: bool) -> Vec<Find
             connections_per_second: Some(shard.connections),
             slot_loads: &loads[place],
             other_monitor: shard.monitor,
+            absence: None,
             streamed: Some(Streamed {
                 input: shard.input,
                 commands: shard.rates()[0],

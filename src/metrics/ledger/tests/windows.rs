@@ -237,3 +237,76 @@ fn a_shard_without_a_window_says_why_until_it_has_one() {
     )));
     assert_eq!(account.snapshot().absence, None);
 }
+
+#[test]
+fn a_round_without_a_window_on_a_hot_shard_does_not_blame_what_an_earlier_one_saw() {
+    let busy = Load { reads: 9_000, ..STEADY };
+    let mut world = World::new([
+        ("a-1", primary(busy)),
+        ("a-2", replica(REPLICA)),
+        ("b-1", primary(STEADY)),
+        ("b-2", replica(REPLICA)),
+    ]);
+    world.pass(90);
+    let window = |world: &World, node: &str, hottest: u64| {
+        let key = KeyCount {
+            key: "basket".into(),
+            count: hottest,
+            error: 0,
+            slot: Slot::new(1).expect("a test's slot"),
+        };
+        let mut window = closed(
+            node,
+            world.now(),
+            10,
+            WindowStats {
+                commands: 10_000,
+                reads: 10_000,
+                key_touches: 10_000,
+                keys: vec![key],
+                ..WindowStats::default()
+            },
+        );
+        window.coverage.reads = Some(Ratio(1.0));
+        Event::WindowClosed(Arc::new(window))
+    };
+    let told = |world: &World| {
+        let report = world.snapshot().groups.remove(0).report.expect("a round has ended");
+        let shards: Vec<_> = report.shards.iter().map(|shard| shard.shard.as_str()).collect();
+        let missing: Vec<_> = report
+            .missing
+            .iter()
+            .map(|one| format!("{}: {}", one.shard, one.reason))
+            .collect();
+        let cause = report.diagnosis.first().map(|finding| finding.cause.kind());
+        format!(
+            "{} / {} / {}",
+            shards.join(" "),
+            missing.join(" "),
+            cause.unwrap_or("-")
+        )
+    };
+    let ended = Event::RoundEnded(world::key());
+
+    for event in [window(&world, "a-2", 9_000), window(&world, "b-2", 10), ended.clone()] {
+        world.ledger.apply(&event);
+    }
+    assert_eq!(told(&world), "a b /  / single_key");
+
+    world.pass(300);
+    let skipped = Event::WindowSkipped {
+        group: world::key(),
+        shard: shard_of("a-2"),
+        reason: "memory",
+        text: "memory is nearly full".to_owned(),
+    };
+    for event in [skipped, window(&world, "b-2", 10), ended] {
+        world.ledger.apply(&event);
+    }
+    assert_eq!(told(&world), "b / a: memory is nearly full / unexplained");
+    let report = world.snapshot().groups.remove(0).report.expect("a round has ended");
+    let said = format!("{:?} {:?}", report.diagnosis[0].evidence, report.diagnosis[0].advice);
+    assert!(said.contains("(memory is nearly full)"), "{said}");
+    // A primary is not where to look because a replica's memory is full.
+    assert!(!said.contains("use-primary"), "{said}");
+}
