@@ -156,8 +156,10 @@ async fn an_archive_that_cannot_be_written_fails_and_an_address_in_use_is_told()
     let said = format!("\n  {address} is in use now: a hotshard runs already, or `serve` will not start; ");
     assert!(all.contains(&said) && all.ends_with("exit code 0\n"), "{all}");
     drop(taken);
-    let all = ask(&["--archive.path", "missing/h.db"]);
+    let all = ask(&["--archive.path", "missing/h.db", "--guards.watchdog-socket", "nowhere"]);
     assert!(!all.contains("is in use now"), "{all}");
+    let said = "\nWatchdog: none listens at nowhere (guards.watchdog_socket): No such file or directory (os error 2); start one there";
+    assert!(all.contains(said), "{all}");
     assert!(
         all.contains("\nArchive: nothing would be kept: cannot create missing/h.db: "),
         "{all}"

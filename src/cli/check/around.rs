@@ -4,9 +4,11 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::TcpListener;
+use std::path::PathBuf;
 
 use crate::archive::{self, ArchiveError, ArchiveSettings};
 use crate::config::Settings;
+use crate::engine::watchdog;
 use crate::export::http::{self, Access, ListenAddress};
 use crate::export::otlp::{Identity, Push};
 use crate::model::written::{show_duration, show_size};
@@ -17,23 +19,32 @@ pub(super) struct Around {
     access: Vec<(ListenAddress, Access)>,
     /// Where nobody could listen now, and why.
     taken: Vec<(ListenAddress, io::Error)>,
+    /// Where no watchdog listens that was to be started apart, and why.
+    watchdog: Option<(PathBuf, io::Error)>,
     /// What would keep the archive from being written.
     pub(super) archive: Result<(), ArchiveError>,
 }
 
 impl Around {
-    /// An error is what `serve` would refuse only after it has begun. With `listening` addresses are listened on for a moment.
-    pub(super) fn look(settings: &Settings, listening: bool) -> anyhow::Result<Self> {
+    /// An error is what `serve` would refuse only after it has begun. With `connect` addresses are listened on for a moment, and a watchdog
+    /// that was started apart is called.
+    pub(super) fn look(settings: &Settings, connect: bool) -> anyhow::Result<Self> {
         let access = http::verify(&settings.web)?;
         settings.privacy.verify()?;
         if let Some(push) = Push::resolve(&settings.otlp, &Identity::default(), |name| std::env::var(name).ok())? {
             push.verify()?;
         }
-        let addresses = settings.web.listen_address.iter().filter(|_| listening);
+        let addresses = settings.web.listen_address.iter().filter(|_| connect);
         let taken = |address: &ListenAddress| Some((address.clone(), listen(address).err()?));
+        let guards = &settings.guards;
+        let watchdog = guards.watchdog_socket.clone().filter(|_| connect && guards.watchdog);
         Ok(Self {
             access,
             taken: addresses.filter_map(taken).collect(),
+            watchdog: watchdog.and_then(|place| {
+                let error = watchdog::answers(&place).err()?;
+                Some((place, error))
+            }),
             archive: archive::try_out(&settings.archive),
         })
     }
@@ -41,6 +52,14 @@ impl Around {
     pub(super) fn describe(&self, text: &mut String, archive: &ArchiveSettings) -> std::fmt::Result {
         for (address, error) in &self.taken {
             writeln!(text, "  {}", taken(address, error))?;
+        }
+        if let Some((place, error)) = &self.watchdog {
+            writeln!(
+                text,
+                "Watchdog: none listens at {} (guards.watchdog_socket): {error}; start one there by `hotshard watchdog --listen`, or one \
+                 of hotshard's own is started",
+                place.display()
+            )?;
         }
         for (address, access) in &self.access {
             writeln!(text, "Page and API: {}", pages(address, *access))?;
