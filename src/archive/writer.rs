@@ -236,6 +236,7 @@ impl Writer {
     fn tidy(&mut self) -> bool {
         let (limits, now) = (Limits::of(&self.settings), (self.now)());
         let Some(store) = &mut self.store else {
+            self.totals.lost();
             return false;
         };
         let stepped = store.tidy(limits, now);

@@ -33,7 +33,7 @@ pub(super) fn snapshot(groups: usize, shards: usize) -> Snapshot {
         archive: Some(ArchiveSnapshot {
             rows: 12_000,
             dropped: [("queue_full", 40)].into(),
-            size: Bytes(1_048_576),
+            size: Some(Bytes(1_048_576)),
             oldest: Some(Timestamp(1_789_000_000_000_000)),
         }),
         log_dropped: 0,

@@ -12,8 +12,8 @@ use crate::model::{Bytes, Timestamp};
 pub struct ArchiveTotals {
     rows: AtomicU64,
     dropped: Mutex<BTreeMap<&'static str, u64>>,
+    // Zero is nothing known.
     size: AtomicU64,
-    // Zero is nothing yet.
     oldest: AtomicU64,
 }
 
@@ -29,6 +29,11 @@ impl ArchiveTotals {
         *dropped.entry(reason).or_default() += rows;
     }
 
+    /// There is no file to look at.
+    pub fn lost(&self) {
+        self.measured(Bytes(0), None);
+    }
+
     /// The file was looked at.
     pub fn measured(&self, size: Bytes, oldest: Option<Timestamp>) {
         self.size.store(size.0, Ordering::Relaxed);
@@ -38,11 +43,11 @@ impl ArchiveTotals {
     /// All of it now.
     pub fn snapshot(&self) -> ArchiveSnapshot {
         let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = self.oldest.load(Ordering::Relaxed);
+        let [size, oldest] = [&self.size, &self.oldest].map(|known| known.load(Ordering::Relaxed));
         ArchiveSnapshot {
             rows: self.rows.load(Ordering::Relaxed),
             dropped: dropped.clone(),
-            size: Bytes(self.size.load(Ordering::Relaxed)),
+            size: (size != 0).then_some(Bytes(size)),
             oldest: (oldest != 0).then_some(Timestamp(oldest)),
         }
     }

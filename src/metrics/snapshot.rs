@@ -40,8 +40,8 @@ pub struct ArchiveSnapshot {
     pub rows: u64,
     /// Rows lost since hotshard began, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
-    /// The file with its log.
-    pub size: Bytes,
+    /// The file with its log; `None` while there is none.
+    pub size: Option<Bytes>,
     /// When the oldest window that is kept ended.
     pub oldest: Option<Timestamp>,
 }

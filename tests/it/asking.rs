@@ -245,6 +245,11 @@ async fn without_an_archive_or_the_setting_there_is_nothing_to_ask() {
         assert!(answer.status == status && answer.body.contains(cure), "{answer:?}");
         let later = answer.head.to_lowercase().contains("\nretry-after: 5");
         assert_eq!(later, status == 503, "{}", answer.head);
+        let metrics = daemon.metrics().await;
+        assert!(
+            !(later && metrics.contains("hotshard_archive_size_bytes")),
+            "what isn't there has no size"
+        );
         let log = daemon.stop().await;
         assert!(!log.contains(" WARN "), "a question is no trouble of hotshard's: {log}");
     }
