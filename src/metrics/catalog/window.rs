@@ -94,7 +94,7 @@ pub(super) const METRICS: &[Metric] = &[
     gauge(
         "window_output_estimate_error_ratio",
         Unit::Ratio,
-        "How far that is from what the node's own counter says it sent to clients; 0.1 is a tenth too much.",
+        "How far the last window's estimated bytes are from what the node's own counter says it sent to clients; 0.1 is a tenth too much.",
         Shard(|shard| last(shard)?.stats.output.as_ref()?.error().map(Ratio).figure()),
     ),
     gauge(
