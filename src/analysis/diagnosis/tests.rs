@@ -465,4 +465,12 @@ fn a_finding_says_its_figures() {
     }
     assert!(found.confidence.is_some_and(|confidence| confidence > 0.9));
     assert!(!found.advice.is_empty());
+    let in_cpu = Finding {
+        signal: Signal::Cpu,
+        ..found
+    };
+    assert_eq!(
+        in_cpu.sentence(),
+        "Shard 2 is hot in CPU: the single key product:7:stock takes 67 % of its key accesses"
+    );
 }

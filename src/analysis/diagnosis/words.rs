@@ -14,22 +14,27 @@ pub(super) fn sentence(finding: &Finding) -> String {
     };
     let share = finding.share.map_or_else(|| "a part".to_owned(), percent);
     let subject = finding.subject.as_deref().unwrap_or_default();
+    // Of what a key costs the processor nobody knows more than how often it was touched.
+    let (load, sent) = match finding.signal {
+        Signal::Commands | Signal::BytesOut => ("its load", "its load"),
+        Signal::Cpu => ("its key accesses", "its commands"),
+    };
     match cause {
         Cause::SingleKey => {
-            format!("Shard {shard} is hot in {what}: the single key {subject} takes {share} of its load")
+            format!("Shard {shard} is hot in {what}: the single key {subject} takes {share} of {load}")
         }
         Cause::HashTag => {
-            format!("Shard {shard} is hot in {what}: keys with the hash tag {subject} take {share} of its load")
+            format!("Shard {shard} is hot in {what}: keys with the hash tag {subject} take {share} of {load}")
         }
-        Cause::Slot => format!("Shard {shard} is hot in {what}: slot {subject} takes {share} of its load"),
-        Cause::Pattern => format!("Shard {shard} is hot in {what}: keys like {subject} take {share} of its load"),
+        Cause::Slot => format!("Shard {shard} is hot in {what}: slot {subject} takes {share} of {load}"),
+        Cause::Pattern => format!("Shard {shard} is hot in {what}: keys like {subject} take {share} of {load}"),
         Cause::FatReplies => {
             format!("Shard {shard} is hot in {what}: fat replies to reads of {subject} make up {share} of it")
         }
         Cause::ExpensiveCommand => {
             format!("Shard {shard} is hot in {what}: {subject} is expensive and takes {share} of its command time")
         }
-        Cause::Client => format!("Shard {shard} is hot in {what}: client {subject} sends {share} of its load"),
+        Cause::Client => format!("Shard {shard} is hot in {what}: client {subject} sends {share} of {sent}"),
         Cause::ConnectionChurn => format!("Shard {shard} is hot in {what}: clients connect again and again"),
         Cause::OtherMonitor => format!("Shard {shard} is hot in {what}: somebody else reads a MONITOR stream of it"),
         Cause::Pubsub => format!("Shard {shard} is hot in {what}: {subject} makes up {share} of its load"),
