@@ -283,9 +283,9 @@ def or_none(expression, label, zero="vector(0)"):
     return f'{expression} or on () label_replace({zero}, "{label}", "none", "", "")'
 
 
-def seen(metric):
+def seen(metric, seconds="observed_seconds_total"):
     """What windows saw by pattern, over the time they were open: they are too seldom open for a rate over a few minutes."""
-    amount, time = (f"increase(hotshard_{name}{{{SHARD}}}[1h])" for name in (metric, "observed_seconds_total"))
+    amount, time = (f"increase(hotshard_{name}{{{SHARD}}}[1h])" for name in (metric, seconds))
     return f"topk({LINES}, {amount} / on (region, replication_group, shard) group_left () ({time} > 0))"
 
 
@@ -345,7 +345,7 @@ def shard():
             ),
             lines(
                 "Bytes out that windows saw, by pattern",
-                seen("observed_pattern_output_bytes_total"),
+                seen("observed_pattern_output_bytes_total", "observed_output_seconds_total"),
                 "{{pattern}}",
                 "Bps",
                 about="Estimated bytes that the node which was looked at sent for each pattern, over the time windows were open, within an hour.",
@@ -407,7 +407,7 @@ def itself():
             row("Windows"),
             lines("Windows open", f"sum(hotshard_window_active{{{INSTANCE}}})", "open", "short", width=6),
             lines("Windows by end", f"sum by (end) (increase(hotshard_windows_total{{{INSTANCE}}}[1h])) > 0", "{{end}}", "short", width=6),
-            lines("Windows skipped", or_none(f"sum by (reason) (increase(hotshard_windows_skipped_total{{{INSTANCE}}}[1h]))", "reason"), "{{reason}}", "short", width=6),
+            lines("Windows skipped", or_none(f"sum by (reason) (increase(hotshard_windows_skipped_total{{{INSTANCE}}}[1h])) > 0", "reason"), "{{reason}}", "short", width=6),
             lines("Nodes left alone", f"sum by (replication_group) (hotshard_circuit_open{{{INSTANCE}}})", "{{replication_group}}", "short", about="Nodes on which windows failed or did harm three times running; one good window ends it.", thresholds=steps((1, ORANGE)), width=6),
             lines("MONITOR streams", f"sum(rate(hotshard_monitor_read_bytes_total{{{INSTANCE}}}{rate}))", "read", "Bps"),
             lines("Lines not understood", f"sum by (reason) (rate(hotshard_monitor_rejected_lines_total{{{INSTANCE}}}{rate}))", "{{reason}}", "ops"),

@@ -16,6 +16,7 @@ mod past;
 mod query;
 mod raw_log;
 mod retention;
+mod room;
 mod rounds;
 mod sample;
 mod schema;

@@ -51,6 +51,13 @@ pub struct Sample {
     pub seen: u64,
 }
 
+impl Sample {
+    /// What the lines take in memory, about.
+    pub fn bytes(&self) -> usize {
+        self.lines.iter().map(|line| size_of_val(line) + line.len()).sum()
+    }
+}
+
 impl Sampler {
     /// A sampler of at most `lines_max` lines, of each at most `line_bytes_max` bytes.
     pub fn new(lines_max: NonZeroUsize, line_bytes_max: usize, seed: u64) -> Self {

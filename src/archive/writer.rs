@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::disk;
 use super::retention::Limits;
+use super::room::{Place, Room};
 use super::sample::Sampler;
 use super::settings::{ArchiveSettings, Record};
 use super::store::{Drawn, Kept, Reading, Store};
@@ -25,6 +26,9 @@ use crate::model::{Bytes, Timestamp};
 
 /// How many windows may wait to be written.
 const WAITING_MAX: usize = 64;
+
+/// What the lines of all of them may take: those of 64 windows at their largest would be 4 GiB.
+const WAITING_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// How many of them go into one transaction.
 const BATCH_MAX: usize = 16;
@@ -48,7 +52,8 @@ const LOG_ALLOWANCE: Bytes = Bytes(256 * 1024 * 1024);
 /// Where windows are handed in. Clones lead to the same archive.
 #[derive(Clone, Debug)]
 pub struct Archive {
-    queue: SyncSender<Kept>,
+    queue: SyncSender<(Kept, Option<Place>)>,
+    room: Room,
     totals: Arc<ArchiveTotals>,
     settings: ArchiveSettings,
     seed: u64,
@@ -94,6 +99,7 @@ impl Archive {
             .spawn(move || writer.run(&waiting))?;
         let archive = Self {
             queue,
+            room: Room::of(WAITING_BYTES_MAX),
             totals: Arc::clone(&totals),
             settings,
             seed,
@@ -112,13 +118,18 @@ impl Archive {
         }
     }
 
-    /// Hands in a window. It never waits: if too many wait already, this one is dropped and counted.
-    pub fn keep(&self, window: Arc<ClosedWindow>, drawn: Drawn) {
-        let sent = self.queue.try_send(Kept { window, drawn });
+    /// Hands in a window. It never waits: if too many wait already, this one is dropped and counted; if their lines are too many, its own are.
+    pub fn keep(&self, window: Arc<ClosedWindow>, mut drawn: Drawn) {
+        let place = self.room.take(drawn.sample.bytes());
+        if place.is_none() {
+            let lines = std::mem::take(&mut drawn.sample.lines);
+            self.totals.dropped("queue_full", lines.len() as u64);
+        }
+        let sent = self.queue.try_send((Kept { window, drawn }, place));
         let (reason, kept) = match sent {
             Ok(()) => return,
-            Err(TrySendError::Full(kept)) => ("queue_full", kept),
-            Err(TrySendError::Disconnected(kept)) => ("stopped", kept),
+            Err(TrySendError::Full((kept, _))) => ("queue_full", kept),
+            Err(TrySendError::Disconnected((kept, _))) => ("stopped", kept),
         };
         self.totals.dropped(reason, kept.rows());
     }
@@ -152,7 +163,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&mut self, waiting: &Receiver<Kept>) {
+    fn run(&mut self, waiting: &Receiver<(Kept, Option<Place>)>) {
         // A file that can't be used is known at the start, not at the first window.
         let opened = self.open().map(|_| ());
         self.note(opened.err());
@@ -161,10 +172,12 @@ impl Writer {
             let pause = if more { Duration::ZERO } else { IDLE };
             match waiting.recv_timeout(pause) {
                 Ok(first) => {
-                    let batch: Vec<Kept> = std::iter::once(first)
+                    let (batch, places): (Vec<Kept>, Vec<Option<Place>>) = std::iter::once(first)
                         .chain(waiting.try_iter().take(BATCH_MAX - 1))
-                        .collect();
+                        .unzip();
                     self.take(&batch);
+                    // Only what is written, or lost, makes room.
+                    drop((batch, places));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -262,5 +275,50 @@ impl Writer {
             None => info!(path = %self.path.display(), "the archive is written again"),
         }
         self.trouble = kind;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::archive::testing;
+
+    #[test]
+    fn lines_that_find_no_room_are_counted_and_the_window_is_kept() {
+        let kept = testing::window(Timestamp(10_000_000), "user:1", &["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+        let bytes = kept.drawn.sample.bytes();
+        let (queue, waiting) = sync_channel(8);
+        let archive = Archive {
+            queue,
+            room: Room::of(2 * bytes),
+            totals: Arc::default(),
+            settings: ArchiveSettings {
+                path: None,
+                record: Record::Full,
+                rows_per_window_max: NonZeroUsize::MIN,
+                retention: Duration::MAX,
+                size_max: Bytes(u64::MAX),
+                free_space_min: Bytes(0),
+            },
+            seed: 7,
+        };
+        let hand_in = || archive.keep(Arc::clone(&kept.window), kept.drawn.clone());
+        let dropped = || archive.state().dropped.get("queue_full").copied();
+        (0..3).for_each(|_| hand_in());
+        assert_eq!(dropped(), Some(3), "the lines of the third");
+        let arrived: Vec<(Kept, Option<Place>)> = waiting.try_iter().collect();
+        let lines = |arrived: &[(Kept, Option<Place>)]| -> Vec<usize> {
+            arrived.iter().map(|(kept, _)| kept.drawn.sample.lines.len()).collect()
+        };
+        assert_eq!(lines(&arrived), [3, 3, 0]);
+        // They are still being written.
+        hand_in();
+        assert_eq!(dropped(), Some(6));
+        drop(arrived);
+        hand_in();
+        let arrived: Vec<(Kept, Option<Place>)> = waiting.try_iter().collect();
+        assert_eq!(lines(&arrived), [0, 3]);
     }
 }

@@ -12,7 +12,7 @@ use super::window::{self, NoWindow};
 use super::{Engine, Event, tell};
 use crate::export::http::Answer;
 use crate::model::GroupKey;
-use crate::node::Dialer;
+use crate::node::{Dialer, TapError};
 
 impl Engine {
     /// Begins a round that somebody ordered, and says what came of it: a shard without a window is nothing to keep from whoever waits for one.
@@ -82,15 +82,23 @@ impl Engine {
 
 fn refused(plan: &WindowPlan, error: &NoWindow) -> Event {
     warn!(group = %plan.group, shard = %plan.shard, node = %plan.node, "no window: {error}");
-    if let NoWindow::Unguarded(Unguarded::Refused(refusal)) = error {
-        return skipped(plan, refusal.kind(), refusal.to_string());
-    }
-    Event::WindowFailed {
-        group: plan.group.clone(),
-        shard: plan.shard.clone(),
-        node: plan.node.clone(),
-        reason: error.kind(),
-        text: error.to_string(),
+    match error {
+        NoWindow::Unguarded(Unguarded::Refused(refusal)) => skipped(plan, refusal.kind(), refusal.to_string()),
+        // A failover after the round was planned: that a node has another role is no failure of it.
+        NoWindow::Tap(TapError::Primary(endpoint)) => skipped(
+            plan,
+            error.kind(),
+            format!(
+                "{endpoint} became a primary when its turn came, and primaries are left alone; the next round looks for a replica"
+            ),
+        ),
+        NoWindow::Tap(_) | NoWindow::Unguarded(Unguarded::Link(_)) | NoWindow::Stopping => Event::WindowFailed {
+            group: plan.group.clone(),
+            shard: plan.shard.clone(),
+            node: plan.node.clone(),
+            reason: error.kind(),
+            text: error.to_string(),
+        },
     }
 }
 
@@ -100,5 +108,71 @@ fn skipped(plan: &WindowPlan, reason: &'static str, text: String) -> Event {
         shard: plan.shard.clone(),
         reason,
         text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::metrics::catalog::SKIPPED_FROM_ZERO;
+    use crate::metrics::snapshot::Sources;
+    use crate::model::Endpoint;
+    use crate::node::LinkError;
+
+    fn plan() -> WindowPlan {
+        WindowPlan {
+            group: GroupKey {
+                region: "".into(),
+                id: "orders".into(),
+            },
+            shard: "0001".into(),
+            node: "a".into(),
+            endpoint: Endpoint::new("10.0.3.7", 6379),
+            sources: Sources::default(),
+            siblings: Vec::new(),
+            primary_allowed: false,
+            duration: Duration::from_secs(10),
+            commands_max: NonZeroU64::MAX,
+            bytes_max: NonZeroU64::MAX,
+        }
+    }
+
+    #[test]
+    fn a_node_that_became_a_primary_has_not_failed() {
+        let here = plan().endpoint;
+        match refused(&plan(), &NoWindow::Tap(TapError::Primary(here.clone()))) {
+            Event::WindowSkipped {
+                reason: "primary",
+                text,
+                ..
+            } => assert!(text.starts_with("10.0.3.7:6379 became a primary"), "{text}"),
+            other => panic!("{other:?}"),
+        }
+        let closed = NoWindow::Tap(TapError::Link(LinkError::Closed(here)));
+        let failed = refused(&plan(), &closed);
+        assert!(
+            matches!(failed, Event::WindowFailed { reason: "closed", .. }),
+            "{failed:?}"
+        );
+    }
+
+    /// The labels that `kind` gives, by the source of its type.
+    fn kinds(source: &'static str, kind: &str) -> Vec<&'static str> {
+        let (_, arms) = source.split_once(kind).expect("it has a label");
+        let (arms, _) = arms.split_once("\n    }\n").expect("the function ends");
+        arms.split('"').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn every_reason_of_our_own_to_skip_a_window_begins_at_zero() {
+        let mut reasons = kinds(include_str!("round.rs"), "fn kind(self)");
+        reasons.extend(kinds(include_str!("precheck.rs"), "fn kind(&self)"));
+        reasons.extend(["node_gone", "primary"]);
+        reasons.sort_unstable();
+        reasons.dedup();
+        assert_eq!(reasons, SKIPPED_FROM_ZERO);
     }
 }

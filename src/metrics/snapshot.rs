@@ -222,6 +222,8 @@ pub struct WindowTotals {
     pub active: u64,
     /// Time observed.
     pub observed: Duration,
+    /// That of the windows whose bytes out were estimated.
+    pub observed_output: Duration,
     /// Commands seen, by name, up to the cap; the rest is `other`.
     pub observed_commands: BTreeMap<Arc<str>, u64>,
     /// Key touches seen, by pattern, up to the cap; the rest is `other`.

@@ -7,7 +7,7 @@ use super::evidence::{Seen, ShardEvidence};
 use super::finding::{Cause, Suspect};
 use super::surroundings::PUBLISHING;
 use super::words::{per_second, percent};
-use super::{EXPLAINED_MIN, SHARE_MIN};
+use super::{EXPLAINED_MIN, SEEN_MIN, SHARE_MIN};
 use crate::model::Slot;
 
 /// The narrower cause is named if it accounts for at least this part of what the broadest accounts for.
@@ -16,18 +16,21 @@ pub(super) const NARROWER_MIN: f64 = 0.7;
 /// What isn't a name.
 const NAMELESS: [&str; 2] = ["other", "lua"];
 
-/// The narrowest that accounts for enough.
+/// The narrowest that accounts for enough, of what was seen often enough for shares to be more than chance.
 pub(super) fn of_traffic(compared: &Comparison<'_>) -> Option<Suspect> {
     let window = compared.here.window?;
+    let keys_tell = window.stats.key_touches >= SEEN_MIN;
+    let commands_tell = window.stats.commands >= SEEN_MIN;
     let candidates: Vec<Suspect> = [
-        key(compared, &window),
-        hash_tag(compared, &window),
-        slot(compared, &window),
-        messages(compared, &window),
-        client(compared, &window),
-        pattern(compared, &window),
+        keys_tell.then(|| key(compared, &window)),
+        keys_tell.then(|| hash_tag(compared, &window)),
+        keys_tell.then(|| slot(compared, &window)),
+        commands_tell.then(|| messages(compared, &window)),
+        commands_tell.then(|| client(compared, &window)),
+        keys_tell.then(|| pattern(compared, &window)),
     ]
     .into_iter()
+    .flatten()
     .flatten()
     .filter(|suspect| suspect.share.is_some_and(|share| share >= SHARE_MIN))
     .collect();

@@ -42,6 +42,10 @@ pub const SHARE_MIN: f64 = 0.1;
 /// A window that sees less of what makes the shard hot can't tell why it is.
 pub const VISIBLE_MIN: f64 = 0.5;
 
+/// A part of fewer commands, or touches of keys, is chance: of 100 a share of [`SHARE_MIN`] is told within ±0.06 (two standard errors, √(p(1−p)/n)), and one
+/// of a half within ±0.1; of 20 they would be ±0.13 and ±0.22.
+pub const SEEN_MIN: u64 = 100;
+
 /// For each hot shard and each signal in which it is hot what makes it so, the hottest first; `previous` is what the last round found.
 pub fn diagnose(shards: &[ShardEvidence<'_>], previous: &[Finding]) -> Vec<Finding> {
     let mut hottest: Vec<usize> = (0..shards.len()).collect();

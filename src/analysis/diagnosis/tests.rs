@@ -292,6 +292,47 @@ fn what_a_replica_cannot_see_stays_unexplained() {
 }
 
 #[test]
+fn a_handful_of_commands_names_no_cause() {
+    let of_commands = |story: &str| findings(story, &[]).remove(0);
+    // 60 of 90 commands are one key's, and 67 of 100.
+    let few = of_commands("2 key=20000,product:7:stock brief=333");
+    assert_eq!(
+        (few.cause, few.subject.as_deref()),
+        (Cause::Unexplained, Some("commands"))
+    );
+    let evidence = few.evidence.join("\n");
+    let sentence = "the window saw 90 commands in 0.03 seconds, and parts of fewer than 100 are chance";
+    assert!(evidence.contains(sentence), "{evidence}");
+    assert_eq!(
+        of_commands("2 key=20000,product:7:stock brief=290").cause,
+        Cause::SingleKey
+    );
+    for story in ["client=20000,10.0.66.6", "pattern=20000,export:", "tag=20000,{827310}"] {
+        assert_eq!(
+            of_commands(&format!("2 {story} brief=333")).cause,
+            Cause::Unexplained,
+            "{story}"
+        );
+        assert_ne!(
+            of_commands(&format!("2 {story} brief=200")).cause,
+            Cause::Unexplained,
+            "{story}"
+        );
+    }
+    // What the counters tell needs no number of commands seen.
+    assert_eq!(of_commands("2 connections=900 brief=333").cause, Cause::ConnectionChurn);
+}
+
+#[test]
+fn a_few_touches_of_keys_among_many_commands_name_no_key() {
+    let keys = |touches: u64| {
+        let story = format!("2 client=20000,10.0.66.6 touches={touches},product:7:stock");
+        findings(&story, &[]).remove(0).cause
+    };
+    assert_eq!([99, 100].map(keys), [Cause::Client, Cause::SingleKey]);
+}
+
+#[test]
 fn what_all_nodes_count_needs_no_window_that_saw_it() {
     let check = |story: &str, cause: Cause| {
         let found = findings(story, &[]);
@@ -373,6 +414,10 @@ fn the_manual_has_the_thresholds_that_hold() {
         (
             "visible part of what makes the shard hot, at least",
             format!("{VISIBLE_MIN}"),
+        ),
+        (
+            "commands, or touches of keys, that a cause is told from",
+            format!("{SEEN_MIN}"),
         ),
         (
             "replies are larger",

@@ -4,7 +4,7 @@ use super::comparison::Comparison;
 use super::evidence::ShardEvidence;
 use super::finding::{Cause, Suspect};
 use super::words::{per_second, percent};
-use super::{EXPLAINED_MIN, VISIBLE_MIN};
+use super::{EXPLAINED_MIN, SEEN_MIN, VISIBLE_MIN};
 use crate::analysis::status::Signal;
 use crate::model::Ratio;
 
@@ -41,12 +41,22 @@ pub(super) fn too_little(compared: &Comparison<'_>) -> Option<Suspect> {
     })
 }
 
-/// `unexplained`: enough was seen, but nothing accounts for enough.
+/// `unexplained`: nothing accounts for enough, or a window that could see enough ended before it had.
 pub(super) fn unexplained(compared: &Comparison<'_>) -> Suspect {
-    let evidence = format!(
-        "no key, tag, slot, pattern, client or command that is hot here and not in the other shards accounts for {} of the difference",
-        percent(EXPLAINED_MIN)
-    );
+    let few = compared
+        .here
+        .window
+        .map(|window| (window.stats.commands, window.duration));
+    let evidence = match few.filter(|(commands, _)| *commands < SEEN_MIN) {
+        Some((commands, duration)) => format!(
+            "the window saw {commands} commands in {:.2} seconds, and parts of fewer than {SEEN_MIN} are chance: no cause is named by them",
+            duration.as_secs_f64()
+        ),
+        None => format!(
+            "no key, tag, slot, pattern, client or command that is hot here and not in the other shards accounts for {} of the difference",
+            percent(EXPLAINED_MIN)
+        ),
+    };
     Suspect {
         cause: Cause::Unexplained,
         share: None,

@@ -19,6 +19,7 @@ mod shard;
 mod window;
 
 pub use entry::{Each, Kind, Metric, Unit};
+pub use window::SKIPPED_FROM_ZERO;
 
 /// What every name begins with.
 pub const PREFIX: &str = "hotshard_";

@@ -11,8 +11,15 @@ A figure that isn't known is absent, never zero. A series whose labels are gone 
 
 Rates of what windows observed are the increase of a counter over the increase of `hotshard_observed_seconds_total`:
 `rate(hotshard_observed_pattern_commands_total[1h]) / on (region, replication_group, shard) group_left rate(hotshard_observed_seconds_total[1h])`.
+Bytes out are estimated only of windows that ended as planned, so `hotshard_observed_pattern_output_bytes_total` is divided by
+`hotshard_observed_output_seconds_total`.
 
 Counters count from hotshard's start and are its own sums of differences, so a restart or a failover of a server never looks like load.
+Those with an `end`, and `hotshard_windows_skipped_total` with a reason of hotshard's own, begin at 0, so that `increase` has the first event, too.
+What servers and networks refuse with (`hotshard_node_poll_failures_total`, and skipped windows for such a reason) has a series from its first time on:
+twenty of them for each of 500 nodes would be 10,000 that hardly ever count. Who doesn't want to miss the first one asks
+`increase(x[1h]) > 0 or (x unless x offset 1h)`.
+
 Beside these stand the usual `process_` metrics (CPU, memory, open files, threads, start time).
 ";
 

@@ -7,6 +7,34 @@ use super::figure::Figure;
 use crate::analysis::window::{ClosedWindow, Rejection, WindowEnd};
 use crate::model::{PerSecond, Ratio};
 
+/// Reasons of hotshard's own to skip a window. They begin at 0, so that `increase` has the first one, too; what a server refuses us with has a series
+/// from its first time on, since a shard would have twenty more of those that hardly one ever needs.
+pub const SKIPPED_FROM_ZERO: [&str; 23] = [
+    "backing_off",
+    "circuit_open",
+    "cpu",
+    "disabled",
+    "evicting",
+    "just_started",
+    "loading",
+    "memory",
+    "no_monitor",
+    "no_node_up",
+    "no_primary",
+    "no_replica",
+    "no_server_limit",
+    "node_gone",
+    "other_monitor",
+    "paused",
+    "predicted_cost",
+    "primary",
+    "replica_unlinked",
+    "replication_lag",
+    "round_running",
+    "syncing",
+    "too_old",
+];
+
 pub(super) const METRICS: &[Metric] = &[
     counter(
         "windows_total",
@@ -23,7 +51,11 @@ pub(super) const METRICS: &[Metric] = &[
         Unit::Count("window"),
         "Windows that were due and not opened, by reason.",
         ShardBy(&["reason"], |shard, put| {
-            for (reason, count) in &shard.windows.skipped {
+            let skipped = &shard.windows.skipped;
+            for reason in SKIPPED_FROM_ZERO {
+                put.sample(&[reason], skipped.get(reason).copied().unwrap_or(0));
+            }
+            for (reason, count) in skipped.iter().filter(|(reason, _)| !SKIPPED_FROM_ZERO.contains(reason)) {
                 put.sample(&[reason], *count);
             }
         }),
@@ -51,6 +83,12 @@ pub(super) const METRICS: &[Metric] = &[
         Unit::Seconds,
         "Time that windows were open; divide observed counts by its increase.",
         Shard(|shard| shard.windows.observed.figure()),
+    ),
+    counter(
+        "observed_output_seconds_total",
+        Unit::Seconds,
+        "Time of those windows whose bytes out were estimated; divide `observed_pattern_output_bytes_total` by its increase.",
+        Shard(|shard| shard.windows.observed_output.figure()),
     ),
     counter(
         "observed_commands_total",

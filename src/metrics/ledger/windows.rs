@@ -88,7 +88,7 @@ impl WindowAccount {
         totals.last = Some(Arc::clone(window));
         self.add_commands(stats);
         self.add_patterns(stats);
-        self.add_output(stats);
+        self.add_output(window);
         self.take_shares(stats);
     }
 
@@ -142,8 +142,10 @@ impl WindowAccount {
     }
 
     /// The patterns that have a series for their commands have one for their bytes; what belongs to no such pattern is `other`.
-    fn add_output(&mut self, stats: &WindowStats) {
-        let Some(output) = &stats.output else { return };
+    fn add_output(&mut self, window: &ClosedWindow) {
+        let Some(output) = &window.stats.output else { return };
+        // Windows that guards ended are not estimated, and their time would make the rest look less than it is.
+        self.totals.observed_output += window.duration();
         let mut named = 0;
         for (pattern, bytes) in output.patterns.iter().filter(|(pattern, _)| self.patterns.has(pattern)) {
             self.output.add(pattern, bytes.0);

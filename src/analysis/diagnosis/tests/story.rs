@@ -30,6 +30,8 @@ struct Shard {
     coverage: Option<(f64, f64)>,
     unseen: f64,
     blind: bool,
+    /// The window ends after so small a part of its time.
+    brief: Option<u64>,
     /// Reads a second that a slot has and no window sees.
     hidden: Option<(Slot, f64)>,
     costs: BTreeMap<Arc<str>, CommandCost>,
@@ -220,6 +222,13 @@ impl Shard {
             }
             "unseen" => self.unseen = times as f64,
             "blind" => self.blind = true,
+            "brief" => self.brief = Some(times),
+            "touches" => {
+                self.stats.key_touches = 0;
+                (self.stats.keys, self.stats.slots) = (Vec::new(), Vec::new());
+                (self.stats.hash_tags, self.stats.patterns) = (Vec::new(), Vec::new());
+                self.touch(times, "product:{ID}:stock", parts[1]);
+            }
             "logged" => self.stats.testimony.large_replies.push(LargeReplies {
                 signature: format!("GET | {}", parts[1]).into(),
                 pattern: Some(parts[1].into()),
@@ -241,6 +250,31 @@ impl Shard {
             }
             _ => panic!("{word} says nothing"),
         }
+    }
+
+    /// What the window has seen by its end.
+    fn seen(&self) -> WindowStats {
+        let mut stats = self.stats.clone();
+        let part = self.brief.unwrap_or(1);
+        for sum in [
+            &mut stats.commands,
+            &mut stats.reads,
+            &mut stats.writes,
+            &mut stats.key_touches,
+        ] {
+            *sum /= part;
+        }
+        stats.keys.iter_mut().for_each(|key| key.count /= part);
+        stats.slots.iter_mut().for_each(|(_, count)| *count /= part);
+        stats.patterns.iter_mut().for_each(|pattern| pattern.count /= part);
+        stats
+            .signatures
+            .iter_mut()
+            .for_each(|signature| signature.count /= part);
+        for list in [&mut stats.commands_by_name, &mut stats.clients, &mut stats.hash_tags] {
+            list.iter_mut().for_each(|entry| entry.count /= part);
+        }
+        stats
     }
 
     fn rates(&self) -> [f64; 3] {
@@ -319,6 +353,7 @@ pub(super) fn told(story: &str, previous: &[Finding], counted: bool) -> Vec<Find
         .iter()
         .map(|shard| if counted { slot_loads(shard) } else { Vec::new() })
         .collect();
+    let seen: Vec<WindowStats> = shards.iter().map(Shard::seen).collect();
     let evidence: Vec<ShardEvidence<'_>> = shards
         .iter()
         .enumerate()
@@ -328,8 +363,8 @@ pub(super) fn told(story: &str, previous: &[Finding], counted: bool) -> Vec<Find
             signals: figures(&shards, place),
             window: (!shard.blind).then_some(Seen {
                 role: Some(Role::Replica),
-                duration: Duration::from_secs(10),
-                stats: &shard.stats,
+                duration: Duration::from_secs(10) / shard.brief.unwrap_or(1) as u32,
+                stats: &seen[place],
                 completeness: Some(Ratio(1.0)),
                 coverage: Some(shard.coverage.map_or(
                     Coverage {

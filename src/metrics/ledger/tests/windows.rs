@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::analysis::bandwidth::OutputEstimate;
 use crate::analysis::window::{
     ClosedWindow, Counted, Coverage, KeyCount, PatternCount, Rejection, WindowEnd, WindowStats,
 };
+use crate::metrics::catalog;
+use crate::metrics::exports::ExportTotals;
 use crate::metrics::snapshot::WindowTotals;
 use crate::model::{Bytes, Slot};
 
@@ -178,6 +181,59 @@ fn commands_past_the_limit_and_what_is_only_estimated_are_other() {
     assert_eq!(totals.ended, BTreeMap::from([(WindowEnd::Duration, 2)]));
     assert_eq!(totals.rejected_lines, BTreeMap::from([(Rejection::CutOff, 4)]));
     assert_eq!(totals.skipped, BTreeMap::from([("no_replica", 1)]));
+}
+
+#[test]
+fn bytes_out_have_the_time_of_the_windows_they_were_estimated_of() {
+    let mut account = super::super::windows::WindowAccount::new(&LimitSettings::default());
+    let estimated = WindowStats {
+        output: Some(OutputEstimate {
+            attributed: Bytes(5_000),
+            ..OutputEstimate::default()
+        }),
+        ..WindowStats::default()
+    };
+    for (at, stats) in [(10, estimated.clone()), (30, WindowStats::default()), (50, estimated)] {
+        account.opened();
+        account.closed(&Arc::new(closed("a-1", Timestamp(at * 1_000_000), 10, stats)));
+    }
+    let totals = account.snapshot();
+    let times = [totals.observed, totals.observed_output].map(|time| time.as_secs());
+    assert_eq!(times, [30, 20]);
+    assert_eq!(
+        totals.observed_pattern_output_bytes,
+        BTreeMap::from([("other".into(), 10_000)])
+    );
+}
+
+#[test]
+fn skipped_windows_begin_at_zero_and_what_servers_refuse_with_its_first_time() {
+    let mut world = World::new([("a-1", Server::new(Role::Primary, Load::default()))]);
+    let metric = catalog::all()
+        .find(|metric| metric.name == "windows_skipped_total")
+        .expect("it is in the catalogue");
+    let counted = |world: &World| {
+        let mut counted = BTreeMap::new();
+        metric.samples(&world.snapshot(), &ExportTotals::default(), &mut |labels, value| {
+            let reason = labels.iter().find(|(name, _)| *name == "reason").expect("it has one").1;
+            assert!(counted.insert(reason.to_owned(), value).is_none(), "{reason} twice");
+        });
+        counted
+    };
+    let before = counted(&world);
+    assert!(before.keys().eq(catalog::SKIPPED_FROM_ZERO), "{before:?}");
+    assert!(before.values().all(|count| *count == 0.0), "{before:?}");
+    for reason in ["memory", "max_clients"] {
+        world.ledger.apply(&Event::WindowSkipped {
+            group: world::key(),
+            shard: shard_of("a-1"),
+            reason,
+            text: String::new(),
+        });
+    }
+    let after = counted(&world);
+    assert_eq!(after.len(), before.len() + 1);
+    assert_eq!([after["memory"], after["max_clients"], after["cpu"]], [1.0, 1.0, 0.0]);
 }
 
 #[test]
