@@ -9,6 +9,10 @@ use hotshard::model::{Bytes, Timestamp};
 
 /// Keys that a tally follows here.
 const KEYS_MAX: usize = 64;
+/// No more of a key's text is kept.
+const KEPT_MAX: usize = 256;
+/// What it has room for of all their texts.
+const TEXTS_MAX: usize = 48 * KEYS_MAX;
 
 /// No stream of bytes is fatal, each line of it is counted or rejected, and how it is cut changes nothing.
 pub(crate) fn line(stream: &[u8]) {
@@ -54,10 +58,10 @@ pub(crate) fn keyspec(arguments: &[u8]) {
         (1, keys.len() as u64),
         "script: {script}"
     );
-    // More keys than are followed leave again.
-    for key in keys.iter().filter(|_| keys.len() <= KEYS_MAX) {
-        // No more of a key's text is kept.
-        let kept = &key[..key.len().min(256)];
+    let texts: usize = keys.iter().map(|key| key.len().min(KEPT_MAX)).sum();
+    // More than are followed, or longer ones, leave again.
+    for key in keys.iter().filter(|_| keys.len() <= KEYS_MAX && texts <= TEXTS_MAX) {
+        let kept = &key[..key.len().min(KEPT_MAX)];
         assert!(
             stats.keys.iter().any(|found| found.key.as_bytes() == kept),
             "{}",

@@ -116,7 +116,7 @@ impl Warden {
         let end = tokio::select! {
             biased;
             () = over.cancelled() => None,
-            pause = stands_still(&progress.pulse, &held) => Some(self.stood_still(pause)),
+            () = stands_still(&progress.pulse, &held) => Some(WindowEnd::Frozen),
             end = self.look_until_crossed(id, &mut buffer_peak) => Some(end),
         };
         if let Some(end) = end {
@@ -200,12 +200,6 @@ impl Warden {
         }
     }
 
-    fn stood_still(&self, pause: Duration) -> WindowEnd {
-        let WindowPlan { group, shard, node, .. } = &self.plan;
-        warn!(%group, %shard, %node, ?pause, "hotshard itself stood still, over guards.standstill_max; the window ends");
-        WindowEnd::Frozen
-    }
-
     fn lost(&self, reason: &str) -> WindowEnd {
         let WindowPlan { group, shard, node, .. } = &self.plan;
         warn!(%group, %shard, %node, "the guard's connection is lost ({reason}), the window ends: no watch, no window");
@@ -232,15 +226,14 @@ impl Warden {
     }
 }
 
-/// Gives signs of life, until one comes later than the watchdog waits for it; how late it was.
-async fn stands_still(pulse: &Pulse, held: &Held) -> Duration {
+/// Gives signs of life, until one comes later than the watchdog waits for it.
+async fn stands_still(pulse: &Pulse, held: &Held) {
     let mut ticks = interval(held.interval());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let pause = pulse.beat();
-        if pause > held.patience() {
-            return pause;
+        if pulse.beat() > held.patience() {
+            return;
         }
         held.beat();
     }

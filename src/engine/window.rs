@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::analysis::bandwidth::Survey;
 use crate::analysis::completeness::completeness;
@@ -212,6 +213,11 @@ impl OpenWindow {
         // Whatever it looks like afterwards: if this process stood still, that ended the window, and until then it saw what it saw.
         let frozen = self.progress.longest_pause() > self.standstill_max;
         let drained = if frozen { Some(WindowEnd::Frozen) } else { drained };
+        if drained == Some(WindowEnd::Frozen) {
+            // Said here, since the reader may find its stream cut before the guard finds how late it is.
+            let (WindowPlan { group, shard, node, .. }, pause) = (&self.plan, self.progress.longest_pause());
+            warn!(%group, %shard, %node, ?pause, "hotshard itself stood still, over guards.standstill_max; the window ends");
+        }
         let as_planned = matches!(
             drained,
             Some(WindowEnd::Duration | WindowEnd::Commands | WindowEnd::Bytes)
