@@ -143,6 +143,8 @@ pub async fn open(
     let tap = Tap::open(&reach.dialer, endpoint, &reach.credentials, &account, settings).await?;
     let over = CancellationToken::new();
     let cut = tap.cut();
+    // The first sign of life, lest whoever stops us between the hold and the guard's first turn is taken for the server.
+    admission.progress.pulse.beat();
     let held = watchdog.hold(cut.socket(), standstill_max);
     let watch = admission.warden.watch(tap.client_id(), cut, over.clone(), held);
     let known = reading.lessons.of(&plan.group);
