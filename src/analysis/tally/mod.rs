@@ -19,6 +19,7 @@ mod calls;
 mod clients;
 mod commands;
 mod everyday;
+mod find;
 mod keys;
 mod long;
 mod outcome;
